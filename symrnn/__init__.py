@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""symrnn derives what a recurrent network computes, exactly, and checks floats against it.
+
+>>> import symrnn
+>>> net = symrnn.load(
+...     {"weight_ih_l0": [["1/2"]], "weight_hh_l0": [["-1/3"]]}, cell="rnn_relu"
+... )
+>>> symrnn.evaluate(net, [["1/5"], ["1/7"]], exact=True).output.exact()
+[[Fraction(1, 10)], [Fraction(4, 105)]]
+
+Names are bound when they are first used, so that ``import symrnn`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from symrnn.audit import Report as Report
+    from symrnn.audit import Tolerance as Tolerance
+    from symrnn.audit import audit as audit
+    from symrnn.cells import Cell as Cell
+    from symrnn.documents import Derivation as Derivation
+    from symrnn.documents import derive as derive
+    from symrnn.errors import EquationError as EquationError
+    from symrnn.errors import NotFiniteError as NotFiniteError
+    from symrnn.errors import ShapeError as ShapeError
+    from symrnn.errors import SourceError as SourceError
+    from symrnn.errors import SymrnnError as SymrnnError
+    from symrnn.errors import UndecidedError as UndecidedError
+    from symrnn.errors import UnsupportedError as UnsupportedError
+    from symrnn.evaluate import evaluate as evaluate
+    from symrnn.network import Network as Network
+    from symrnn.sources import load as load
+    from symrnn.trace import Array as Array
+    from symrnn.trace import Trace as Trace
+    from symrnn.unroll import Unrolled as Unrolled
+    from symrnn.unroll import unroll as unroll
+
+_HOMES = {
+    "Array": "trace",
+    "Cell": "cells",
+    "Derivation": "documents",
+    "EquationError": "errors",
+    "Network": "network",
+    "NotFiniteError": "errors",
+    "Report": "audit",
+    "ShapeError": "errors",
+    "SourceError": "errors",
+    "SymrnnError": "errors",
+    "Tolerance": "audit",
+    "Trace": "trace",
+    "UndecidedError": "errors",
+    "UnsupportedError": "errors",
+    "Unrolled": "unroll",
+    "audit": "audit",
+    "derive": "documents",
+    "evaluate": "evaluate",
+    "load": "sources",
+    "unroll": "unroll",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604 - sorted names are strings
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'symrnn' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"symrnn.{_HOMES[name]}"), name)
+    # Not through setattr of a submodule import: `symrnn.evaluate` is the function,
+    # although importing the module of the same name has just bound the module.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

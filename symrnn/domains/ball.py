@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Ball arithmetic with python-flint: values with a proven error, to any precision.
+
+Every operation returns a ball that contains the exact result for every point of its
+operands; that is FLINT's promise (Johansson, 'Arb: efficient arbitrary-precision
+midpoint-radius interval arithmetic', 2017), and the elementwise functions' (see
+`symrnn.functions`).
+
+Note [Precision is global]
+    ``flint.ctx.prec`` belongs to the process, not to the thread, and survives exceptions.
+    It is set only in `BallDomain.context`, which holds a lock for as long and puts the old
+    value back. Exact inputs stay exact until the first operation under that context.
+
+Note [Radii]
+    ``float(x.rad())`` underflows to 0.0 below 2^-1074 and would make a wide ball look
+    exact; ``str`` rounds. Radii are only read through ``man_exp``, as integers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+from flint import arb, arb_mat, ctx, fmpq, fmpz
+
+from symrnn.domains.base import Domain, Interval
+from symrnn.errors import UndecidedError
+from symrnn.functions import ElementwiseFunction
+from symrnn.numbers import Exact
+
+__all__ = ["BallDomain", "Balls", "ball_interval", "working_precision"]
+
+_LOCK = threading.RLock()
+_LARGEST_EXPONENT = 1 << 24
+
+
+@contextmanager
+def working_precision(bits: int) -> Iterator[None]:
+    """Set FLINT's precision for the block, alone among threads; see Note [Precision is global]."""
+    with _LOCK, ctx.workprec(bits):
+        yield
+
+
+class Balls:
+    """A matrix of balls, as a flat list and as an ``arb_mat``, each made when first needed.
+
+    Products are fast on an ``arb_mat``, elementwise work on a list; converting between
+    them costs about as much as a multiplication.
+    """
+
+    __slots__ = ("_flat", "_mat", "columns", "height")
+
+    def __init__(
+        self,
+        height: int,
+        columns: int,
+        flat: list[arb] | None = None,
+        mat: arb_mat | None = None,
+    ) -> None:
+        self.height = height
+        self.columns = columns
+        self._flat = flat
+        self._mat = mat
+
+    @property
+    def flat(self) -> list[arb]:
+        """The elements, row by row."""
+        if self._flat is None:
+            self._flat = self._mat.entries()
+        return self._flat
+
+    @property
+    def mat(self) -> arb_mat:
+        """The matrix as FLINT's own type."""
+        if self._mat is None:
+            self._mat = arb_mat(self.height, self.columns, self._flat)
+        return self._mat
+
+    def map(self, function: Callable[[arb], arb]) -> Balls:
+        """Return the function of every element."""
+        return Balls(self.height, self.columns, [function(a) for a in self.flat])
+
+    def row(self, i: int) -> list[arb]:
+        """Return row `i`."""
+        return self.flat[i * self.columns : (i + 1) * self.columns]
+
+
+class BallDomain(Domain[Balls]):
+    """python-flint balls at a fixed working precision.
+
+    Args:
+        precision: Bits of the midpoints.
+    """
+
+    name = "ball"
+    proven = True
+
+    def __init__(self, precision: int) -> None:
+        self.precision = precision
+
+    def context(self) -> Any:
+        return working_precision(self.precision)
+
+    def matrix(self, values: Exact) -> Balls:
+        flat = values.reshape(-1).tolist()
+        if values.dtype == object:
+            flat = [fmpq(v.numerator, v.denominator) for v in flat]
+        return Balls(*values.shape, flat=[arb(v) for v in flat])
+
+    def matmul(self, a: Balls, b: Balls) -> Balls:
+        return Balls(a.height, b.columns, mat=a.mat * b.mat)
+
+    def add(self, *terms: Balls) -> Balls:
+        total, *rest = _same_width(terms)
+        for term in rest:
+            if term._flat is None and total._flat is None:
+                total = Balls(total.height, total.columns, mat=total.mat + term.mat)
+            else:
+                flat = [x + y for x, y in zip(total.flat, term.flat, strict=True)]
+                total = Balls(total.height, total.columns, flat)
+        return total
+
+    def neg(self, a: Balls) -> Balls:
+        return a.map(arb.__neg__)
+
+    def hadamard(self, a: Balls, b: Balls) -> Balls:
+        a, b = _same_width((a, b))
+        flat = [x * y for x, y in zip(a.flat, b.flat, strict=True)]
+        return Balls(a.height, a.columns, flat)
+
+    def elementwise(self, function: ElementwiseFunction, a: Balls) -> Balls:
+        return a.map(function.ball)
+
+    def transpose(self, a: Balls) -> Balls:
+        return Balls(a.columns, a.height, [v for column in zip(*self.rows(a)) for v in column])
+
+    def constant(self, value: int, rows: int, columns: int = 1) -> Balls:
+        return Balls(rows, columns, [arb(value)] * (rows * columns))
+
+    def vstack(self, parts: Sequence[Balls]) -> Balls:
+        flat = [v for part in parts for v in part.flat]
+        return Balls(sum(part.height for part in parts), parts[0].columns, flat)
+
+    def hstack(self, parts: Sequence[Balls]) -> Balls:
+        if len(parts) == 1:
+            return parts[0]
+        height = parts[0].height
+        flat = [v for i in range(height) for part in parts for v in part.row(i)]
+        return Balls(height, sum(part.columns for part in parts), flat)
+
+    def split(self, a: Balls, widths: Sequence[int]) -> list[Balls]:
+        if list(widths) == [a.columns]:
+            return [a]
+        rows, parts, start = self.rows(a), [], 0
+        for width in widths:
+            flat = [v for row in rows for v in row[start : start + width]]
+            parts.append(Balls(a.height, width, flat))
+            start += width
+        return parts
+
+    def rows(self, a: Balls) -> list[list[arb]]:
+        return [a.row(i) for i in range(a.height)]
+
+    def interval(self, element: arb) -> Interval:
+        return ball_interval(element)
+
+
+def _same_width(terms: Sequence[Balls]) -> list[Balls]:
+    """Repeat columns so that all matrices are as wide as the widest."""
+    columns = terms[0].columns
+    for term in terms:
+        if term.columns != 1:
+            columns = term.columns
+    return [
+        term
+        if term.columns == columns
+        else Balls(term.height, columns, [v for v in term.flat for _ in range(columns)])
+        for term in terms
+    ]
+
+
+def ball_interval(x: arb) -> Interval:
+    """Return the exact end points of a ball; see Note [Radii].
+
+    Raises:
+        UndecidedError: The ball is not finite, or its exponent is beyond ±2^24.
+    """
+    if not x.is_finite():
+        raise UndecidedError("nothing finite is known of the value at this precision")
+    middle, radius = _dyadic(x.mid()), _dyadic(x.rad())
+    return middle - radius, middle + radius
+
+
+def _dyadic(x: arb) -> fmpq:
+    """Return an exact ball as a rational."""
+    mantissa, exponent = x.man_exp()
+    shift = int(exponent)
+    if abs(shift) > _LARGEST_EXPONENT:
+        raise UndecidedError(f"the value is about 2^{shift}, out of the range of numbers to write out")
+    if shift >= 0:
+        return fmpq(mantissa << shift)
+    return fmpq(mantissa, fmpz(1) << -shift)
+
+
+def to_fraction(q: fmpq) -> Fraction:
+    """Return a python-flint rational as a ``Fraction``."""
+    return Fraction(int(q.p), int(q.q))

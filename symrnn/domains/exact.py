@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Exact values: rationals as far as they go, SymPy closed forms from there.
+
+tanh and sigmoid of a rational other than 0 are irrational (Lindemann-Weierstrass), so a
+value is either a python-flint ``fmpq`` or a SymPy expression such as
+``tanh(-26307/10000)``, whose common parts are shared (see `symrnn.shared`). A network of
+relu cells stays rational from end to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sympy
+from flint import arb, fmpq, fmpq_mat
+
+from symrnn.domains.ball import ball_interval, working_precision
+from symrnn.domains.base import Domain, Interval
+from symrnn.errors import UndecidedError
+from symrnn.functions import FUNCTIONS, ElementwiseFunction
+from symrnn.numbers import Exact, to_fraction
+from symrnn.shared import Shared, share
+
+__all__ = ["ExactDomain", "closed_form", "enclose"]
+
+Objects = npt.NDArray[np.object_]
+
+
+class ExactDomain(Domain[Objects]):
+    """Rationals and closed forms, as NumPy object arrays."""
+
+    name = "exact"
+    proven = True
+
+    def matrix(self, values: Exact) -> Objects:
+        flat = [_rational(v) for v in values.reshape(-1).tolist()]
+        return _objects(flat, values.shape)
+
+    def matmul(self, a: Objects, b: Objects) -> Objects:
+        shape = a.shape[0], b.shape[1]
+        left, right = (m.reshape(-1).tolist() for m in (a, b))
+        if all(type(v) is fmpq for v in left) and all(type(v) is fmpq for v in right):
+            product = fmpq_mat(*a.shape, left) * fmpq_mat(*b.shape, right)
+            return _objects(product.entries(), shape)
+        columns = [list(column) for column in b.T]
+        return _objects([_dot(row, c) for row in a.tolist() for c in columns], shape)
+
+    def add(self, *terms: Objects) -> Objects:
+        terms = tuple(np.broadcast_arrays(*terms))
+        flat = [_sum(list(values)) for values in zip(*(t.reshape(-1) for t in terms), strict=True)]
+        return _objects(flat, terms[0].shape)
+
+    def neg(self, a: Objects) -> Objects:
+        return _objects([-v for v in a.reshape(-1)], a.shape)
+
+    def hadamard(self, a: Objects, b: Objects) -> Objects:
+        a, b = np.broadcast_arrays(a, b)
+        pairs = zip(a.reshape(-1), b.reshape(-1), strict=True)
+        return _objects([_product(x, y) for x, y in pairs], a.shape)
+
+    def elementwise(self, function: ElementwiseFunction, a: Objects) -> Objects:
+        return _objects([_image(function, v) for v in a.reshape(-1)], a.shape)
+
+    def transpose(self, a: Objects) -> Objects:
+        return a.T
+
+    def constant(self, value: int, rows: int, columns: int = 1) -> Objects:
+        return _objects([fmpq(value)] * (rows * columns), (rows, columns))
+
+    def vstack(self, parts: Sequence[Objects]) -> Objects:
+        return np.vstack(parts)
+
+    def hstack(self, parts: Sequence[Objects]) -> Objects:
+        return np.hstack(parts)
+
+    def split(self, a: Objects, widths: Sequence[int]) -> list[Objects]:
+        ends = np.cumsum(widths)
+        return [a[:, end - width : end] for width, end in zip(widths, ends, strict=True)]
+
+    def rows(self, a: Objects) -> list[list[Any]]:
+        return a.tolist()
+
+    def interval(self, element: Any) -> Interval:
+        if type(element) is fmpq:
+            return element, element
+        return ball_interval(enclose(element))
+
+
+def closed_form(value: Any) -> sympy.Expr:
+    """Return a value of the exact domain as a SymPy expression."""
+    if type(value) is fmpq:
+        return sympy.Rational(int(value.p), int(value.q))
+    return value
+
+
+def enclose(value: Any, bits: int = 256) -> arb:
+    """Return a ball around a value of the exact domain, computed with `bits` bits.
+
+    Raises:
+        UndecidedError: The expression holds something that has no enclosure.
+    """
+    with working_precision(bits):
+        return _enclose(closed_form(value), {})
+
+
+def _enclose(expr: sympy.Expr, known: dict[sympy.Expr, arb]) -> arb:
+    """Evaluate the expressions that this domain builds, each distinct one once."""
+    if expr in known:
+        return known[expr]
+    if isinstance(expr, Shared):
+        result = _enclose(expr.value, known)
+    elif expr.is_Rational:
+        result = arb(fmpq(int(expr.p), int(expr.q)))
+    elif expr.is_Add:
+        result = sum((_enclose(a, known) for a in expr.args), arb(0))
+    elif expr.is_Mul:
+        result = arb(1)
+        for a in expr.args:
+            result *= _enclose(a, known)
+    elif expr.is_Pow and expr.exp.is_Integer:
+        result = _enclose(expr.base, known) ** int(expr.exp)
+    else:
+        name = type(expr).__name__
+        if name not in FUNCTIONS:
+            raise UndecidedError(f"no enclosure is known for {name}(…) in an exact value")
+        result = FUNCTIONS[name].ball(_enclose(expr.args[0], known))
+    known[expr] = result
+    return result
+
+
+def _rational(value: Any) -> fmpq:
+    fraction = to_fraction(value)
+    return fmpq(fraction.numerator, fraction.denominator)
+
+
+def _objects(flat: Sequence[Any], shape: tuple[int, ...]) -> Objects:
+    array = np.empty(len(flat), dtype=object)
+    array[:] = flat
+    return array.reshape(shape)
+
+
+def _tidy(value: sympy.Expr) -> Any:
+    """Return a rational as ``fmpq``, anything else as it is."""
+    return fmpq(int(value.p), int(value.q)) if value.is_Rational else value
+
+
+def _sum(values: list[Any]) -> Any:
+    rational = sum((v for v in values if type(v) is fmpq), fmpq(0))
+    rest = [v for v in values if type(v) is not fmpq]
+    if not rest:
+        return rational
+    return _tidy(sympy.Add(closed_form(rational), *rest))
+
+
+def _product(x: Any, y: Any) -> Any:
+    if type(x) is fmpq and type(y) is fmpq:
+        return x * y
+    if x == 0 or y == 0:
+        return fmpq(0)
+    return _tidy(sympy.Mul(closed_form(x), closed_form(y)))
+
+
+def _dot(row: list[Any], column: list[Any]) -> Any:
+    return _sum([_product(x, y) for x, y in zip(row, column, strict=True)])
+
+
+def _image(function: ElementwiseFunction, value: Any) -> Any:
+    if type(value) is fmpq:
+        image = function.rational(value)
+        if image is not None:
+            return image
+    elif function.name == "relu":
+        ball = enclose(value)
+        if ball >= 0:
+            return value
+        if ball <= 0:
+            return fmpq(0)
+    return _tidy(share(function.scalar(closed_form(value))))

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Values of a network: exact, or to any number of digits, every one of them correct.
+
+The working precision is planned from a float64 estimate of how radii grow, the run is
+checked, and whatever it leaves undecided is computed again more precisely. What no
+precision decides (an exact zero or an exact tie between rationals) is looked up in the
+exact domain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from symrnn.domains.ball import BallDomain
+from symrnn.domains.base import Domain
+from symrnn.domains.estimate import EstimateDomain
+from symrnn.domains.exact import ExactDomain
+from symrnn.domains.mp import MpDomain
+from symrnn.errors import UndecidedError
+from symrnn.inputs import Inputs, read_inputs, require_int
+from symrnn.network import Network
+from symrnn.run import Keep, run
+from symrnn.sources import load
+from symrnn.trace import Array, PackedArray, Rule, Trace, attempt
+
+__all__ = ["MAX_PRECISION", "evaluate", "evaluate_inputs"]
+
+MAX_PRECISION = 1 << 16
+"""Bits at which evaluation gives up, unless the caller says otherwise."""
+
+_GUARD = 20
+_PROBE = 48
+_BITS_PER_DIGIT = math.log2(10)
+
+
+def evaluate(
+    net: Any,
+    x: Any,
+    hx: Any = None,
+    *,
+    lengths: Any = None,
+    digits: int = 30,
+    places: int | None = None,
+    exact: bool = False,
+    domain: str | None = None,
+    keep: Keep = "all",
+    max_precision: int = MAX_PRECISION,
+) -> Trace:
+    """Run a network and return a trace whose outputs are known to `digits` digits.
+
+    Args:
+        net: A `Network`, or anything `symrnn.load` takes.
+        x: Inputs in torch's shape, batched or not, or a ``PackedSequence``; numbers,
+            arrays, tensors, or decimal strings taken exactly. See
+            `symrnn.inputs.read_inputs`.
+        hx: Initial states in torch's shape; zeros by default.
+        lengths: Number of steps of each sequence of a padded batch.
+        digits: Significant digits that are known to be correct in ``output`` and the last
+            states. More can be asked of the result at any time.
+        places: Digits after the decimal point instead; cheaper where values are tiny.
+        exact: Return exact values: rationals, and closed forms where irrational.
+        domain: ``"ball"`` (default), ``"exact"`` or ``"mp"`` (mpmath: an independent
+            computation without a proof).
+        keep: What the trace remembers of each step: ``"all"`` named quantities,
+            ``"nodes"`` every subexpression too, ``"states"`` only the states.
+        max_precision: Working precision, in bits, at which to give up.
+
+    Raises:
+        NotFiniteError: A parameter, input or initial state is NaN or infinite.
+        ShapeError: Shapes do not fit.
+        UndecidedError: The digits are not decided at `max_precision`.
+
+    >>> import symrnn
+    >>> net = symrnn.load({"weight_ih_l0": [["-0.8769"]], "weight_hh_l0": [["-0.8218"]]},
+    ...                   cell="rnn_tanh")
+    >>> symrnn.evaluate(net, [[3], [4], [5]]).output.decimal(places=4)
+    [['-0.9897'], ['-0.9909'], ['-0.9984']]
+    """
+    network = load(net)
+    inputs = read_inputs(network, x, hx, lengths=lengths)
+    return evaluate_inputs(
+        network,
+        inputs,
+        digits=digits,
+        places=places,
+        domain="exact" if exact else (domain or "ball"),
+        keep=keep,
+        max_precision=max_precision,
+    )
+
+
+def evaluate_inputs(
+    net: Network,
+    inputs: Inputs,
+    *,
+    digits: int = 30,
+    places: int | None = None,
+    domain: str = "ball",
+    keep: Keep = "all",
+    max_precision: int = MAX_PRECISION,
+) -> Trace:
+    """Do what `evaluate` does, for inputs that have been read already."""
+    require_int(digits, "digits", 1)
+    require_int(max_precision, "max_precision", 2)
+    if places is not None:
+        require_int(places, "places", 0)
+    if keep not in ("all", "nodes", "states"):
+        raise ValueError(f"keep must be 'all', 'nodes' or 'states' (got {keep!r})")
+    net.require_finite()
+    inputs.require_finite()
+    goal = math.ceil((digits if places is None else places) * _BITS_PER_DIGIT)
+    if domain == "exact":
+        return run(net, inputs, ExactDomain(), keep=keep)
+    if domain == "mp":
+        return run(net, inputs, MpDomain(goal + 2 * _GUARD + _growth(net, inputs)), keep=keep)
+    if domain != "ball":
+        raise ValueError(f"domain must be 'ball', 'exact' or 'mp' (got {domain!r})")
+    return _Evaluation(net, inputs, keep, max_precision).reach(goal, absolute=places is not None)
+
+
+class _Evaluation:
+    """Runs of one network on one input at growing precision, the best kept."""
+
+    def __init__(self, net: Network, inputs: Inputs, keep: Keep, max_precision: int) -> None:
+        self.net = net
+        self.inputs = inputs
+        self.keep = keep
+        self.max_precision = max_precision
+        self.growth = _growth(net, inputs)
+        self._best: Trace | None = None
+        self._exact: Trace | None = None
+
+    def reach(self, goal: int, *, absolute: bool) -> Trace:
+        """Return a trace whose results are known, or can be decided, to `goal` bits.
+
+        Where the planned precision was not enough, what is lacking is added once; values
+        that are still not known, such as enclosures of an exact zero, go to `decide`.
+        """
+        trace = self._at(goal + _GUARD + self.growth)
+        lacking = _lacking_bits(trace, goal, absolute=absolute)
+        if 0 < lacking < math.inf:
+            trace = self._at(trace.domain.precision + math.ceil(lacking) + _GUARD)
+            lacking = _lacking_bits(trace, goal, absolute=absolute)
+        if lacking > 0:
+            for select in _results(trace):
+                select(trace).decide(_known_to(goal, absolute=absolute))
+        assert self._best is not None
+        return self._best
+
+    def decide(self, select: Callable[[Trace], Array], rule: Rule, undecided: Any) -> Any:
+        """Find the results that `rule` could not tell at the array's own precision."""
+        results: dict[tuple[int, ...], Any] = {}
+        pending = list(undecided)
+        trace = self._best
+        assert trace is not None
+        attempts = 0
+        while pending:
+            array = select(trace)
+            still = []
+            for index in pending:
+                result = attempt(rule, trace.domain, array._elements[index])
+                if result is None:
+                    still.append(index)
+                else:
+                    results[index] = result
+            pending = still
+            if not pending:
+                break
+            attempts += 1
+            if attempts in (2, 6) and self._exact_is_affordable(attempts):
+                pending = self._look_up_exactly(select, rule, pending, results)
+                if not pending:
+                    break
+            precision = trace.domain.precision
+            if precision >= self.max_precision:
+                pending = self._look_up_exactly(select, rule, pending, results)
+                if pending:
+                    raise _undecided(array, pending[0], precision)
+                break
+            trace = self._at(2 * precision)
+        return results
+
+    def _at(self, precision: int) -> Trace:
+        precision = min(precision, self.max_precision)
+        if self._best is None or self._best.domain.precision < precision:
+            domain = BallDomain(precision)
+            self._best = run(self.net, self.inputs, domain, keep=self.keep).refined_by(self)
+        return self._best
+
+    def _exact_is_affordable(self, attempts: int) -> bool:
+        """Whether exact evaluation is quick enough to try before more precision."""
+        products = sum(a.size for arrays in self.net.parameters.values() for a in arrays.values())
+        work = products * sum(self.inputs.widths)
+        return work <= (10_000 if attempts <= 2 else 200_000)
+
+    def _look_up_exactly(
+        self,
+        select: Callable[[Trace], Array],
+        rule: Rule,
+        pending: Sequence[tuple[int, ...]],
+        results: dict[tuple[int, ...], Any],
+    ) -> list[tuple[int, ...]]:
+        """Apply `rule` to values that are exactly rational; return the others."""
+        if not self._exact_is_affordable(6):
+            return list(pending)
+        if self._exact is None:
+            self._exact = run(self.net, self.inputs, ExactDomain(), keep=self.keep)
+        elements = select(self._exact)._elements
+        rest = []
+        for index in pending:
+            result = attempt(rule, self._exact.domain, elements[index])
+            if result is None:
+                rest.append(index)
+            else:
+                results[index] = result
+        return rest
+
+
+def _undecided(array: Array, index: tuple[int, ...], precision: int) -> UndecidedError:
+    return UndecidedError(
+        f"element {list(index)} is not decided at {precision} bits, the limit: it lies in "
+        f"{array._elements[index]}. Raise max_precision, ask for places= (digits after the "
+        "point) instead of digits=, or evaluate with exact=True"
+    )
+
+
+def _results(trace: Trace) -> list[Callable[[Trace], Array]]:
+    """What must be known well: the output and the last states."""
+
+    def output(t: Trace) -> Array:
+        found = t.output
+        return found.data if isinstance(found, PackedArray) else found
+
+    return [output, *(lambda t, s=s: t.state(s) for s in trace.net.cell.states)]  # type: ignore[misc]
+
+
+def _known_to(goal: int, *, absolute: bool) -> Rule:
+    """Return a rule that says whether an enclosure is narrow enough for `goal` bits."""
+
+    def rule(lo: Any, hi: Any) -> bool | None:
+        if lo == hi:
+            return True
+        size = 1 if absolute else min(abs(lo), abs(hi))
+        if not absolute and (lo < 0 < hi):
+            return None
+        return True if (hi - lo) * (1 << goal) <= size else None
+
+    return rule
+
+
+def _lacking_bits(trace: Trace, goal: int, *, absolute: bool) -> float:
+    """Return how many bits of accuracy the worst result lacks, inf if it contains zero."""
+    worst = -math.inf
+    for matrix in _result_matrices(trace):
+        for ball in matrix.flat:
+            if ball.is_exact():
+                continue
+            accuracy = ball.rel_one_accuracy_bits() if absolute else ball.rel_accuracy_bits()
+            if accuracy <= 0:
+                return math.inf
+            worst = max(worst, goal - accuracy)
+    return worst
+
+
+def _result_matrices(trace: Trace) -> list[Any]:
+    """Return the domain's matrices that hold the output and the last states."""
+    finals = [m for record in trace.records.values() for m in record.final.values()]
+    return [*trace._outputs, *finals]
+
+
+def _growth(net: Network, inputs: Inputs) -> int:
+    """Estimate the bits that ball arithmetic loses from the first step to the last."""
+    longest = len(inputs.widths)
+    if inputs.batch == 0:
+        return 0
+    probe = min(longest, _PROBE)
+    shortened = Inputs(
+        x=inputs.x[:probe, :1],
+        states=None
+        if inputs.states is None
+        else {name: values[:, :1] for name, values in inputs.states.items()},
+        lengths=(probe,),
+        layout=inputs.layout,
+    )
+    trace = run(net, shortened, EstimateDomain(), keep="states")
+    total = 0.0
+    for record in trace.records.values():
+        bits = [_radius_bits(step) for step in record.steps]
+        slope = (bits[-1] - bits[len(bits) // 2]) / max(1, len(bits) - 1 - len(bits) // 2)
+        total = max(total, max(bits) + max(0.0, slope) * (longest - probe))
+    return math.ceil(total)
+
+
+def _radius_bits(step: Any) -> float:
+    """Return log2 of the largest expected radius relative to its value, in roundings."""
+    bits = 0.0
+    for values in step.values():
+        with np.errstate(all="ignore"):
+            relative = np.nan_to_num(values.radius / np.abs(values.value), nan=0.0, posinf=1.0)
+        bits = max(bits, float(np.log2(max(1.0, float(np.max(relative, initial=1.0))))))
+    return bits

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Float formats as data, and correct rounding of enclosures to decimals and formats.
+
+Everything here is integer and rational arithmetic; nothing is rounded twice.
+
+Note [Deciding a rounding]
+    An enclosure [lo, hi] decides a rounding when both ends round to the same result,
+    because rounding is monotone. Where it does not, the caller raises the precision. Ties
+    go to even, as in IEEE 754, and can only occur where lo = hi.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flint import fmpq, fmpz
+
+__all__ = [
+    "FORMATS",
+    "FloatFormat",
+    "find_format",
+    "format_decimal",
+    "nearest_float",
+    "nearest_integer",
+    "round_decimal",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloatFormat:
+    """An IEEE 754 binary format with subnormals.
+
+    Attributes:
+        name: As NumPy and torch call it.
+        precision: Bits of the significand, the hidden one included.
+        emin: Exponent of the smallest normal number, 2^emin.
+        emax: Exponent of the largest numbers: all are below 2^(emax + 1).
+    """
+
+    name: str
+    precision: int
+    emin: int
+    emax: int
+
+    @property
+    def smallest(self) -> fmpq:
+        """The smallest positive (subnormal) number, which is also the smallest ulp."""
+        return power_of_two(self.emin - self.precision + 1)
+
+    @property
+    def largest(self) -> fmpq:
+        """The largest finite number."""
+        return (2 - fmpq(2) ** (1 - self.precision)) * fmpq(2) ** self.emax
+
+    def ulp_exponent(self, value: fmpq) -> int:
+        """Return e such that 2^e is the unit in the last place at the real `value`.
+
+        That is the distance between neighbouring floats of the binade that holds
+        |value|, 2^(max(⌊log2|value|⌋, emin) - precision + 1): below the smallest normal
+        number it is the subnormal spacing, and past the largest number it goes on as if
+        there were no bound on the exponent. (Goldberg's ulp, with Muller et al.'s
+        extension to the subnormal range: Handbook of Floating-Point Arithmetic, 2.3.2.)
+
+        >>> FORMATS["float32"].ulp_exponent(fmpq(1))
+        -23
+        """
+        exponent = self.emin if value == 0 else max(_floor_log2(abs(value)), self.emin)
+        return exponent - self.precision + 1
+
+
+FORMATS = {
+    f.name: f
+    for f in (
+        FloatFormat(name="float64", precision=53, emin=-1022, emax=1023),
+        FloatFormat(name="float32", precision=24, emin=-126, emax=127),
+        FloatFormat(name="float16", precision=11, emin=-14, emax=15),
+        FloatFormat(name="bfloat16", precision=8, emin=-126, emax=127),
+    )
+}
+"""The formats of torch's recurrent layers, by name."""
+
+
+def find_format(name: str) -> FloatFormat:
+    """Return the format `name`.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    name = str(name).removeprefix("torch.")
+    if name not in FORMATS:
+        raise ValueError(f"no float format named {name!r}; there are {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def _floor_log2(q: fmpq) -> int:
+    """Return ⌊log2 q⌋ of a positive rational."""
+    exponent = int(q.p).bit_length() - int(q.q).bit_length()
+    return exponent if fmpq(2) ** exponent <= q else exponent - 1
+
+
+def nearest_integer(q: fmpq) -> int:
+    """Return the integer nearest to `q`, ties to even.
+
+    >>> [nearest_integer(fmpq(n, 2)) for n in (-3, 1, 3, 5)]
+    [-2, 0, 2, 2]
+    """
+    p, denominator = int(q.p), int(q.q)
+    quotient, remainder = divmod(p, denominator)
+    twice = 2 * remainder
+    up = twice > denominator or (twice == denominator and quotient & 1)
+    return quotient + (1 if up else 0)
+
+
+def nearest_float(lo: fmpq, hi: fmpq, target: FloatFormat) -> float | None:
+    """Return the float of `target` nearest to the enclosed value, or ``None``.
+
+    The result is a Python float that holds the target's value exactly; beyond the largest
+    finite number it is infinite, as IEEE 754 rounds to nearest.
+
+    >>> nearest_float(fmpq(1, 3), fmpq(1, 3), FORMATS["bfloat16"])
+    0.333984375
+    """
+    low = _round_to_format(lo, target)
+    return low if lo == hi or low == _round_to_format(hi, target) else None
+
+
+def _round_to_format(q: fmpq, target: FloatFormat) -> float:
+    exponent = target.ulp_exponent(q)
+    value = fmpq(nearest_integer(q * fmpq(2) ** -exponent)) * fmpq(2) ** exponent
+    if abs(value) > target.largest:
+        return float("inf") if value > 0 else float("-inf")
+    return int(value.p) / int(value.q)
+
+
+def round_decimal(
+    lo: fmpq, hi: fmpq, *, digits: int | None = None, places: int | None = None
+) -> str | None:
+    """Return the enclosed value to so many decimal digits, or ``None`` if undecided.
+
+    Args:
+        lo: Lower end of the enclosure.
+        hi: Upper end.
+        digits: Number of significant digits; or
+        places: number of digits after the point.
+
+    >>> round_decimal(fmpq(2, 3), fmpq(2, 3), digits=4)
+    '0.6667'
+    >>> round_decimal(fmpq(1, 8), fmpq(1, 8), places=2), round_decimal(fmpq(0), fmpq(1), digits=3)
+    ('0.12', None)
+    """
+    low = _to_decimal(lo, digits, places)
+    return format_decimal(*low) if lo == hi or low == _to_decimal(hi, digits, places) else None
+
+
+def _to_decimal(q: fmpq, digits: int | None, places: int | None) -> tuple[int, int]:
+    """Return integer n and exponent e with q ≈ n·10^e, ties to even."""
+    if places is not None:
+        return nearest_integer(q * fmpq(10) ** places), -places
+    assert digits is not None
+    if q == 0:
+        return 0, 0
+    exponent = _floor_log10(abs(q)) - digits + 1
+    n = nearest_integer(q * fmpq(10) ** -exponent)
+    if abs(n) == 10**digits:  # 9.99… went up
+        n, exponent = n // 10, exponent + 1
+    return n, exponent
+
+
+def _floor_log10(q: fmpq) -> int:
+    guess = (_floor_log2(q) * 1233) >> 12  # log10(2) from below or above by little
+    while fmpq(10) ** guess > q:
+        guess -= 1
+    while fmpq(10) ** (guess + 1) <= q:
+        guess += 1
+    return guess
+
+
+def format_decimal(n: int, exponent: int) -> str:
+    """Write n·10^exponent: positional where that is readable, else scientific.
+
+    >>> format_decimal(-57, -4), format_decimal(123, -12), format_decimal(0, -4)
+    ('-0.0057', '1.23e-10', '0.0000')
+    """
+    sign, text = ("-" if n < 0 else ""), str(abs(n))
+    leading = len(text) + exponent  # digits before the point
+    if n == 0 or (exponent <= 0 and leading > -5):
+        if exponent == 0:
+            return sign + text
+        text = text.rjust(1 - exponent, "0")
+        return f"{sign}{text[:exponent]}.{text[exponent:]}"
+    fraction = f".{text[1:]}" if len(text) > 1 else ""
+    return f"{sign}{text[0]}{fraction}e{leading - 1:+03d}"
+
+
+def power_of_two(exponent: int) -> fmpq:
+    """Return 2^exponent exactly."""
+    return fmpq(fmpz(1) << exponent) if exponent >= 0 else fmpq(1, fmpz(1) << -exponent)
+
+
+def as_rational(value: Any) -> fmpq:
+    """Return a finite Python float or integer exactly."""
+    return fmpq(*value.as_integer_ratio())
