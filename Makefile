@@ -1,0 +1,54 @@
+# Every target sets itself up: a fresh checkout needs Python 3.11 or later and make.
+VENV ?= .venv
+PYTHON ?= python3
+# Test processes; "auto" is one for each core.
+JOBS ?= auto
+# Where the demonstration leaves its files.
+DEMO_DIR ?= build/demo
+
+BIN := $(abspath $(VENV))/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALLED := $(VENV)/.installed
+DOCS_INSTALLED := $(VENV)/.installed-docs
+SPHINX := $(BIN)/python -m sphinx -W -n --keep-going -q
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test slow check docs bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+demo: $(INSTALLED) ## run the demonstration (files go to DEMO_DIR)
+	mkdir -p $(DEMO_DIR)
+	cd $(DEMO_DIR) && $(BIN)/symrnn demo
+
+test: $(INSTALLED) ## run the tests (JOBS=2, ARGS='-k gru' as needed)
+	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+slow: $(INSTALLED) ## run the exhaustive tests too (minutes)
+	$(BIN)/python -m pytest -n $(JOBS) -m 'slow or not slow' $(ARGS)
+
+check: $(INSTALLED) ## lint, formatting, types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+docs: $(DOCS_INSTALLED) ## build docs/_build/html and run the examples in the pages
+	$(SPHINX) -b html docs docs/_build/html
+	$(SPHINX) -b doctest docs docs/_build/doctest
+
+bench: $(INSTALLED) ## time what the README states
+	$(BIN)/python benchmarks/forward.py
+
+clean: ## remove everything that the other targets made
+	rm -rf $(VENV) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e '.[torch,files,dev]'
+	touch $@
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(PIP) -e '.[docs]'
+	touch $@
