@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a test may find missing: a reason to skip, or to fail where all must be there.
+
+A full run sets SYMRNN_REQUIRE_ALL=1; then nothing is skipped but what the machine
+itself cannot do (the reason starts with "hardware: ").
+"""
+
+import importlib
+import os
+import shutil
+from types import ModuleType
+
+import pytest
+
+REQUIRE_ALL = os.environ.get("SYMRNN_REQUIRE_ALL", "") not in ("", "0")
+
+HARDWARE = "hardware: "
+
+_PACKAGES = {
+    "pdflatex": "texlive-latex-recommended",
+    "pdftoppm": "poppler-utils",
+    "pdftotext": "poppler-utils",
+}
+
+
+def require(tool: str) -> str:
+    """Return the path of the program `tool`, or skip the test."""
+    path = shutil.which(tool)
+    if path is None:
+        _missing(f"{tool} is not installed (Debian: {_PACKAGES.get(tool, tool)})")
+    return path
+
+
+def require_module(name: str) -> ModuleType:
+    """Import and return the module `name`, or skip the test (or its whole module)."""
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name.partition(".")[0]:
+            raise  # it is there, and broken
+        _missing(f"the Python package {name} is not installed")
+    if name == "torch":
+        module.set_num_threads(1)
+    return module
+
+
+def is_allowed_skip(reason: str) -> bool:
+    """Tell whether even a full run may skip for this reason."""
+    return reason.removeprefix("Skipped: ").startswith(HARDWARE)
+
+
+def _missing(reason: str) -> None:
+    if REQUIRE_ALL:
+        pytest.fail(f"{reason}, and SYMRNN_REQUIRE_ALL is set", pytrace=False)
+    pytest.skip(reason, allow_module_level=True)
