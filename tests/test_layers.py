@@ -20,7 +20,7 @@ LAYERS = [
     ["domains.base"],
     ["program"],
     ["network"],
-    ["inputs"],
+    ["inputs", "notation"],
     ["domains", "sources"],
     ["trace"],
     ["run"],

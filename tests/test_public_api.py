@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The public names are there, are documented, and cost nothing until they are used."""
 
+import functools
 import inspect
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 import symrnn
 
+DESCRIPTORS = (classmethod, functools.cached_property, property, staticmethod)
 HEAVY = ["flint", "matplotlib", "mpmath", "numpy", "onnx", "sympy", "torch"]
 
 
@@ -35,6 +37,21 @@ def test_public_name_is_documented(name):
     text = inspect.getdoc(value)
     assert text, f"symrnn.{name} has no docstring"
     assert not text.startswith(f"{name}("), f"symrnn.{name} has a generated docstring"
+
+
+@pytest.mark.parametrize("name", symrnn.__all__)
+def test_public_methods_are_documented(name):
+    """Each public method has a docstring, or overrides a method that has."""
+    value = getattr(symrnn, name)
+    members = vars(value).items() if inspect.isclass(value) else ()
+    undocumented = [
+        member
+        for member, definition in members
+        if not member.startswith("_")
+        and (callable(definition) or isinstance(definition, DESCRIPTORS))
+        and not inspect.getdoc(getattr(value, member))
+    ]
+    assert [] == undocumented
 
 
 def test_public_names_are_sorted_and_unique():
