@@ -14,6 +14,7 @@ Note [Parameters as they act]
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -57,6 +58,7 @@ def recurrent_module(model: Any, prefix: str | None = None) -> Any:
     GRU(2, 3)
     """
     path = (prefix or "").strip(".")
+    _require_python(model, "the model")
     try:
         root = model.get_submodule(path)
     except AttributeError:
@@ -114,9 +116,10 @@ def _kind(module: Any) -> str | None:
     for name in (*LAYERS, *CELLS):
         if isinstance(module, getattr(torch.nn, name)):
             return name
-    # Quantized ones are no subclasses, but must not be passed over in silence.
-    name = type(module).__name__
-    return name if name in (*LAYERS, *CELLS) and _is_quantized(module) else None
+    # Others that must not be passed over in silence, although they are refused.
+    name = getattr(module, "original_name", type(module).__name__)  # if scripted
+    other = _is_quantized(module) or isinstance(module, torch.jit.ScriptModule)
+    return name if other and name in (*LAYERS, *CELLS) else None
 
 
 def _is_quantized(module: Any) -> bool:
@@ -131,13 +134,6 @@ def _recurrent_submodules(root: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _no_module(problem: str, root: Any, path: str) -> NoReturn:
-    import torch
-
-    if isinstance(root, torch.jit.ScriptModule):
-        raise SourceError(
-            "a scripted or traced module hides its equations; load its state_dict() "
-            "with cell= instead"
-        )
     recurrent = [name or "(itself)" for name, _ in _recurrent_submodules(root, path)]
     if recurrent:
         raise SourceError(f"{problem}; recurrent ones are {', '.join(recurrent)}")
@@ -146,10 +142,21 @@ def _no_module(problem: str, root: Any, path: str) -> NoReturn:
     raise SourceError(f"{problem}; {where} holds {', '.join(children) or 'no modules'}")
 
 
+def _require_python(module: Any, who: str) -> None:
+    import torch
+
+    if isinstance(module, torch.jit.ScriptModule):
+        raise SourceError(
+            f"{who} is scripted or traced, and hides its equations; load its "
+            "state_dict() with cell= instead"
+        )
+
+
 def _require_known_equations(module: Any, name: str) -> None:
     import torch
 
     who = f"{name or 'the module'} ({type(module).__name__})"
+    _require_python(module, who)
     if _is_quantized(module):
         raise SourceError(f"{who} is quantized; load the float model it was made from")
     ours = getattr(torch.nn, str(_kind(module)))
@@ -223,11 +230,17 @@ def _tensors(module: Any) -> dict[str, Any]:
 
 
 def _require_known_hook(hook: Any) -> None:
-    from torch.nn.utils import prune, spectral_norm, weight_norm
-
-    spectral = sys.modules[spectral_norm.__module__].SpectralNorm
-    weight = sys.modules[weight_norm.__module__].WeightNorm
-    if not isinstance(hook, (spectral, weight, prune.BasePruningMethod)):
+    homes = {
+        "weight_norm": "WeightNorm",
+        "spectral_norm": "SpectralNorm",
+        "prune": "BasePruningMethod",
+    }
+    # By import_module, since torch.nn.utils.weight_norm is also a function.
+    known = tuple(
+        getattr(importlib.import_module(f"torch.nn.utils.{home}"), name)
+        for home, name in homes.items()
+    )
+    if not isinstance(hook, known):
         name = getattr(hook, "__qualname__", type(hook).__qualname__)
         raise UnsupportedError(
             f"the forward pre-hook {name} may change parameters or inputs in ways that "
