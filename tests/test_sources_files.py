@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import sys
+import warnings
 from decimal import Decimal
 from fractions import Fraction
 
@@ -259,6 +260,15 @@ def test_pickled_module(tmp_path):
     torch.save(gru(), tmp_path / "net.pt")
     with pytest.raises(SourceError, match=r"net\.pt: .*save model\.state_dict\(\)"):
         load(tmp_path / "net.pt")
+
+
+def test_scripted_file(tmp_path):
+    """A TorchScript archive is refused with what to do."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own
+        torch.jit.script(gru()).save(tmp_path / "net.pt")
+        with pytest.raises(SourceError, match=r"net\.pt: is a TorchScript archive"):
+            load(tmp_path / "net.pt")
 
 
 def test_yaml_objects_are_not_made(tmp_path):

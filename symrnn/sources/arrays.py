@@ -32,7 +32,7 @@ def read_arrays(
     """
     formats = {name: float_format(values) for name, values in arrays.items()}
     if dtype is None and len(set(formats.values())) > 1:
-        listed = ", ".join(f"{name} {found}" for name, found in formats.items())
+        listed = ", ".join(f"{n} {found or 'none'}" for n, found in formats.items())
         raise SourceError(
             f"the arrays have different dtypes ({listed}); say with dtype= which float "
             "format the network has"
@@ -46,8 +46,11 @@ def read_arrays(
 def _copy(values: Any, name: str) -> Exact:
     if hasattr(values, "detach"):
         _check_tensor(values, name)
-    # A float64 array or tensor would be shared, and change when the model is trained.
-    return np.array(exact_array(values, name))
+    try:
+        # A float64 array would be shared, and change when the model is trained.
+        return np.array(exact_array(values, name))
+    except (RuntimeError, TypeError) as error:  # a tensor subclass: fake, distributed
+        raise SourceError(f"{name} cannot be copied to NumPy: {error}") from None
 
 
 def _check_tensor(tensor: Any, name: str) -> None:

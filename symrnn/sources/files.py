@@ -74,6 +74,12 @@ def _read_pt(path: Path) -> Any:
             "holds more than arrays (a pickled module, perhaps), and unpickling that "
             "could run code; save model.state_dict() instead"
         ) from None
+    except RuntimeError as error:
+        if "TorchScript" not in str(error):
+            raise
+        raise SourceError(
+            "is a TorchScript archive, which is code; save its state_dict() instead"
+        ) from None
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

@@ -249,7 +249,7 @@ def _require_known_hook(hook: Any) -> None:
 
 
 def _require_deterministic(module: Any) -> None:
-    """Refuse what changes at each call in training mode, as spectral_norm does."""
+    """Refuse what may change at each call in training mode, as spectral_norm does."""
     import torch
 
     hooks = module._forward_pre_hooks.values()
@@ -264,7 +264,7 @@ def _require_deterministic(module: Any) -> None:
             moving.append(part)
     if moving:
         raise UnsupportedError(
-            f"{type(moving[0]).__name__.strip('_')} changes the parameters at each "
+            f"{type(moving[0]).__name__.strip('_')} may change the parameters at each "
             "call in training mode; call model.eval() first"
         )
 

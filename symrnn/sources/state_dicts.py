@@ -37,7 +37,7 @@ _Names = tuple[str, ...] | None
 
 _SEPARATORS = "._/"
 _PLACE = r"_l\d+(?:_reverse)?"
-_LOOKS_RECURRENT = re.compile(rf"(weight|bias|w|b)_[a-z]+({_PLACE})?|.*{_PLACE}")
+_LOOKS_RECURRENT = re.compile(r"(weight|bias|w|b)_[ih][a-z]*(_.*)?|.*_l\d+.*")
 
 
 @dataclass(slots=True)
