@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The last page: what a float network returned, held against the derivation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import fmpq
+
+from symrnn.audit import Report, audit
+from symrnn.audit.places import Location
+from symrnn.audit.subject import Subject, flatten, numbers_of, read_subject
+from symrnn.audit.summary import float_text
+from symrnn.audit.torch_run import run_torch
+from symrnn.documents.model import (
+    Block,
+    Code,
+    Formula,
+    Heading,
+    Inline,
+    Number,
+    Paragraph,
+    Table,
+)
+from symrnn.documents.printed import Values
+from symrnn.formats import FloatFormat, nearest_float, power_of_two, round_decimal
+from symrnn.network import Network
+from symrnn.numbers import float_format
+from symrnn.sources import recurrent_module
+from symrnn.trace import Array, Rule
+
+__all__ = ["Check"]
+
+_MOST_ROWS = 20
+_VERDICTS = {
+    "holds": "All of them are within tolerance",
+    "violated": "Not all of them are within tolerance",
+    "not finite": "Not all of them are finite, as they should be",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What the derivation is held against.
+
+    Attributes:
+        report: The audit of the numbers.
+        subject: The numbers, where they are at hand.
+    """
+
+    report: Report
+    subject: Subject | None
+
+    @classmethod
+    def of_module(
+        cls, module: Any, net: Network, x: Any, hx: Any, lengths: Any
+    ) -> Check:
+        """Run a live torch module; inputs are rounded to its format if need be."""
+        part = recurrent_module(module)
+        subject = run_torch(part, net, x, hx, lengths, grad=False)
+        return cls(audit(module, x, hx, lengths=lengths), subject)
+
+    @classmethod
+    def of(cls, net: Network, x: Any, hx: Any, lengths: Any, given: Any) -> Check:
+        """Take a `Report`, or somebody's outputs; lists are of the network's format."""
+        if isinstance(given, Report):
+            return cls(given, None)
+        known = float_format(numbers_of(next(flatten(given))))
+        dtype = None if known else net.dtype
+        subject = read_subject(net, x, hx, lengths, given, dtype)
+        report = audit(net, x, hx, lengths=lengths, outputs=given, dtype=dtype)
+        return cls(report, subject)
+
+    def blocks(self, values: Values) -> Iterator[Block]:
+        """Yield the comparison."""
+        report = self.report
+        notes = tuple(f" {note[:1].upper()}{note[1:]}." for note in report.notes)
+        yield Heading(2, ("Check",))
+        yield Paragraph(
+            (
+                f"What was returned by {report.subject}, in {report.dtype}, against the "
+                "exact values. One ulp is the distance between neighbouring "
+                f"{report.dtype} numbers at the exact value; the nearest of them is at "
+                "most half an ulp away.",
+                *notes,
+            )
+        )
+        if self.subject is None:
+            yield _summary(report)
+        else:
+            yield from _elements(values, self.subject)
+        yield Paragraph((f"{_VERDICTS[report.verdict]}: {report.tolerance}.",))
+
+
+def _summary(report: Report) -> Table:
+    rows: list[tuple[tuple[Inline, ...], ...]] = []
+    for tensor in report.tensors:
+        worst, share = tensor.max_ulps, tensor.correctly_rounded
+        rows.append(
+            (
+                (Code(tensor.name),),
+                (str(tensor.elements),),
+                ("–" if worst is None else _upwards(worst),),
+                ("–" if share is None else f"{math.floor(100 * share)} %",),
+            )
+        )
+    header: tuple[tuple[Inline, ...], ...] = (
+        ("Result",),
+        ("Numbers",),
+        ("Largest error in ulps",),
+        ("Nearest to exact",),
+    )
+    return Table(header, tuple(rows), "lrrr")
+
+
+def _upwards(value: float) -> str:
+    """Write an upper bound so that it stays one."""
+    return f"{math.ceil(100 * value) / 100:.2f}" if math.isfinite(value) else "infinite"
+
+
+# --- element by element -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    where: Location
+    returned: float
+    exact: Array
+    ulps: str | None
+    nearest: bool
+
+
+def _elements(values: Values, subject: Subject) -> Iterator[Block]:
+    found = list(_compare(values, subject))
+    if not found:
+        return
+    shown = found
+    ranked = sorted(found, key=_badness, reverse=True)
+    if len(found) > _MOST_ROWS:
+        chosen = {id(element) for element in ranked[:_MOST_ROWS]}
+        shown = [element for element in found if id(element) in chosen]
+        yield Paragraph(
+            (f"The {_MOST_ROWS} largest of {len(found)} errors are shown.",)
+        )
+    header = (("Element",), ("Returned",), ("Exact value",), ("Error in ulps",))
+    rows = tuple(_row(element, subject.format) for element in shown)
+    yield Table(header, rows, "lrrr")
+    nearest = sum(element.nearest for element in found)
+    worst = ranked[0]
+    size = "not finite" if worst.ulps is None else f"{worst.ulps} ulps"
+    yield Paragraph(
+        (
+            f"{nearest} of {len(found)} numbers are the {subject.format.name} numbers "
+            f"nearest to the exact values. The largest error is {size}, at ",
+            Code(_label(worst.where)),
+            ".",
+        )
+    )
+
+
+def _compare(values: Values, subject: Subject) -> Iterator[_Element]:
+    target = subject.format
+    for name, returned in subject.values.items():
+        grid = subject.grids[name]
+        first = values.net.cell.states[0]
+        state = first if name == "output" else name.removesuffix("_n")
+        for index in np.ndindex(returned.shape):
+            if grid.padding[index]:
+                continue
+            where = grid.locate(index)
+            exact = values.unit(
+                (where.layer, where.direction),  # type: ignore[arg-type]
+                where.step or 0,
+                where.batch or 0,
+                state,
+                where.unit,
+            )
+            number = float(returned[index])
+            ulps, nearest = None, False
+            if math.isfinite(number):
+                ulps = str(exact.decide(_error_in_ulps(number, target))[()])
+                rounded = exact.decide(lambda lo, hi: nearest_float(lo, hi, target))[()]
+                nearest = bool(rounded == number)
+            yield _Element(where, number, exact, ulps, nearest)
+
+
+def _badness(element: _Element) -> float:
+    return math.inf if element.ulps is None else float(element.ulps)
+
+
+def _error_in_ulps(number: float, target: FloatFormat) -> Rule:
+    """Return a rule for |number - exact| in ulps at the exact value, to 2 decimals."""
+    given = fmpq(*number.as_integer_ratio())
+
+    def at(exact: Any) -> Any:
+        return abs(given - exact) / power_of_two(target.ulp_exponent(exact))
+
+    def rule(lo: Any, hi: Any) -> str | None:
+        ends = (at(lo), at(hi))
+        # Between the ends the error is monotone where they are on one side of the
+        # number and in one binade; elsewhere more precision is asked for.
+        same_side = lo == hi or (lo - given) * (hi - given) > 0
+        same_ulp = target.ulp_exponent(lo) == target.ulp_exponent(hi)
+        if not (same_side and same_ulp):
+            return None
+        return round_decimal(min(ends), max(ends), places=2)
+
+    return rule
+
+
+def _label(where: Location) -> str:
+    return f"{where.tensor}[{', '.join(map(str, where.index))}]"
+
+
+def _row(element: _Element, target: FloatFormat) -> tuple[tuple[Inline, ...], ...]:
+    returned, _ = float_text(element.returned, target)
+    digits = math.ceil(target.precision * math.log10(2)) + 2
+    exact = element.exact.decimal(digits)
+    shown: Inline = Formula((Number(returned),)) if element.ulps else returned
+    return (
+        (Code(_label(element.where)),),
+        (shown,),
+        (Formula((Number(exact),)),),
+        (element.ulps or "–",),
+    )

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How the states become what torch returns: ``output``, ``h_n`` and ``c_n``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from symrnn.documents.layout import fill, selected, width
+from symrnn.documents.model import (
+    Block,
+    Code,
+    Equations,
+    Formula,
+    Heading,
+    Inline,
+    Line,
+    Math,
+    Matrix,
+    Paragraph,
+    Sign,
+    Symbol,
+)
+from symrnn.documents.notation import Names
+from symrnn.documents.opening import shape_text
+from symrnn.documents.printed import Values
+from symrnn.documents.steps import MOST_SEQUENCES
+from symrnn.network import Place
+from symrnn.trace import PackedArray
+
+__all__ = ["closing"]
+
+Part = tuple[Place, int, str]
+
+
+def closing(values: Values) -> Iterator[Block]:
+    """Yield how the outputs are put together, for the sequences that are shown."""
+    yield Heading(2, ("Output",))
+    if not values.trace.inputs.layout.single_step:
+        yield from _output(values)
+    yield from _last_states(values)
+
+
+def _shape(values: Values, name: str) -> str:
+    array = values.trace.output if name == "output" else values.trace.state(name)
+    if isinstance(array, PackedArray):
+        return f"{shape_text(array.data.shape)}, packed"
+    return shape_text(array.shape)
+
+
+def _output(values: Values) -> Iterator[Block]:
+    net, inputs = values.net, values.trace.inputs
+    text: list[Inline] = [
+        Code("output"),
+        " holds the state ",
+        Formula((Symbol(net.cell.states[0]),)),
+        " of the last layer, one step in each row" if net.num_layers > 1
+        else ", one step in each row",
+    ]  # fmt: skip
+    if net.bidirectional:
+        text.append(", the two directions side by side")
+    text.append(f". torch gives it the shape {_shape(values, 'output')}.")
+    if len(set(inputs.lengths)) > 1 and not inputs.layout.packed:
+        text.append(" Rows after the end of a sequence are zero.")
+    yield Paragraph(tuple(text))
+    state, last = net.cell.states[0], net.num_layers - 1
+    for b in selected(inputs.batch, MOST_SEQUENCES):
+        parts: list[list[Part]] = [
+            [((last, d), t, state) for d in net.directions]
+            for t in range(inputs.lengths[b])
+        ]
+        yield from _assembled(values, "output", parts, b)
+
+
+def _last_states(values: Values) -> Iterator[Block]:
+    net, inputs = values.net, values.trace.inputs
+    for state in net.cell.states:
+        name = f"{state}_n"
+        yield Paragraph(_about_last_states(values, state, name))
+        for b in selected(inputs.batch, MOST_SEQUENCES):
+            last = inputs.lengths[b] - 1
+            parts: list[list[Part]] = [
+                [(place, last if place[1] == "forward" else 0, state)]
+                for place in net.places
+            ]
+            yield from _assembled(values, name, parts, b)
+
+
+def _about_last_states(values: Values, state: str, name: str) -> tuple[Inline, ...]:
+    net, inputs = values.net, values.trace.inputs
+    symbol = Formula((Symbol(state),))
+    shape = f"torch gives it the shape {_shape(values, state)}."
+    if inputs.layout.single_step:
+        return "The cell returns the new state ", symbol, f". {shape}"
+    rows = ", one layer in each row" if net.num_layers > 1 else ""
+    if net.bidirectional:
+        rows = ", one direction in each row"
+        if net.num_layers > 1:
+            rows = ", one layer and direction in each row"
+    text: list[Inline] = [
+        Code(name),
+        " holds the last state ",
+        symbol,
+        f"{rows}. {shape}",
+    ]
+    if net.bidirectional:
+        text.append(" The reverse direction ends at step 1.")
+    if len(set(inputs.lengths)) > 1:
+        text.append(" The last step of a sequence is where its own length ends.")
+    return tuple(text)
+
+
+def _assembled(
+    values: Values, name: str, parts: list[list[Part]], b: int
+) -> Iterator[Block]:
+    """Yield one result for one sequence: symbols in place, then numbers."""
+    if values.trace.inputs.batch > 1:
+        yield Paragraph((f"Sequence {b + 1}:",), leads=True)
+    base, _, sub = name.partition("_")
+    left: Math = (Symbol(base, sub),) if sub else (Symbol(rf"\mathrm{{{base}}}"),)
+    if values.trace.inputs.layout.single_step:
+        place, t, state = parts[0][0]
+        left = (Names.at(values.net, place, t).state(state), Sign("transposed"))
+    rows = [tuple(_laid_down(values, part) for part in row) for row in parts]
+    shown = values.rows(parts, b)
+    alone = len(rows) == len(rows[0]) == 1
+    lines = [
+        Line((), "equals", rows[0][0] if alone else (Matrix(_elided(rows)),)),
+        Line((), "equals" if shown.exact else "approx", (shown.math,)),
+    ]
+    yield Equations(tuple(fill(left, lines, width(left))))
+
+
+def _laid_down(values: Values, part: Part) -> Math:
+    """Return a state as a row, which a single number is already."""
+    place, t, state = part
+    symbol = Names.at(values.net, place, t).state(state)
+    if values.net.state_sizes[state] == 1:
+        return (symbol,)
+    return symbol, Sign("transposed")
+
+
+def _elided(rows: list[tuple[Math, ...]]) -> tuple[tuple[Math, ...], ...]:
+    shown = selected(len(rows), 8)
+    lines: list[tuple[Math, ...]] = []
+    for previous, i in zip([-1, *shown], shown, strict=False):
+        if i > previous + 1:
+            lines.append(((Sign("vdots"),),) * len(rows[0]))
+        lines.append(rows[i])
+    return tuple(lines)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From a network and inputs to a document that derives the outputs, and to a file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from symrnn.documents.closing import closing
+from symrnn.documents.latex import write_latex
+from symrnn.documents.markdown import write_markdown
+from symrnn.documents.model import Document, Heading
+from symrnn.documents.opening import opening
+from symrnn.documents.printed import Values
+from symrnn.documents.steps import sequences
+from symrnn.errors import UnsupportedError
+from symrnn.evaluate import evaluate_inputs
+from symrnn.inputs import read_inputs, require_int
+from symrnn.network import Network
+from symrnn.sources import is_torch_module, load
+from symrnn.trace import Trace
+
+if TYPE_CHECKING:
+    from symrnn.documents.check import Check
+
+__all__ = ["WRITERS", "Derivation", "derive"]
+
+WRITERS: Mapping[str, Callable[[Document], str]] = {
+    ".md": write_markdown,
+    ".tex": write_latex,
+}
+"""The writer for each suffix that `Derivation.save` knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derivation:
+    """A worked example: every equation of every step, with its numbers.
+
+    Attributes:
+        document: What the writers write.
+        trace: The run whose numbers these are; more digits can be asked of it.
+    """
+
+    document: Document
+    trace: Trace = field(repr=False)
+
+    def latex(self, *, standalone: bool = True) -> str:
+        """Return LaTeX: a document that compiles, or a fragment for another."""
+        return write_latex(self.document, standalone=standalone)
+
+    def markdown(self) -> str:
+        """Return Markdown with formulas between dollar signs."""
+        return write_markdown(self.document)
+
+    def save(self, path: str | os.PathLike[str], *, standalone: bool = True) -> Path:
+        """Write the derivation to a file whose suffix says how.
+
+        The file appears complete or not at all: an older one is replaced at the end.
+
+        Args:
+            path: Ends in ``.tex`` or ``.md``.
+            standalone: ``False`` makes a ``.tex`` a fragment for another document.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            UnsupportedError: There is no writer for that suffix, or no fragments of it.
+        """
+        target = Path(path)
+        suffix = target.suffix.lower()
+        if suffix not in WRITERS:
+            known = ", ".join(sorted(WRITERS))
+            raise UnsupportedError(
+                f"cannot tell how to write {target.name!r}: the suffix {suffix!r} is not "
+                f"one of {known}"
+            )
+        if standalone:
+            text = WRITERS[suffix](self.document)
+        elif suffix == ".tex":
+            text = self.latex(standalone=False)
+        else:
+            raise UnsupportedError(f"standalone=False is for .tex, not for {suffix}")
+        _write(target, text)
+        return target
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def _repr_latex_(self) -> str:
+        return self.latex(standalone=False)
+
+
+def derive(
+    net: Any,
+    x: Any,
+    hx: Any = None,
+    *,
+    lengths: Any = None,
+    digits: int = 4,
+    title: str | None = None,
+    check: Any = None,
+) -> Derivation:
+    """Derive a network's outputs step by step, as a document to print.
+
+    Every printed digit is correct: rounded once, from a proven enclosure of the exact
+    value for the parameters, inputs and states as the exact numbers that they are.
+
+    Args:
+        net: A `Network`, or anything `symrnn.load` takes. A live torch module is run as
+            well, and what it returns is held against the exact values at the end; inputs
+            that are not of its format are rounded to it first.
+        x: Inputs, as `symrnn.evaluate` takes them.
+        hx: Initial states in torch's shape; zeros by default.
+        lengths: Number of steps of each sequence of a padded batch.
+        digits: Digits after the decimal point; 4 as torch prints.
+        title: What to call the document; by default it names the cell.
+        check: What to hold against the derivation instead: a `symrnn.Report`, or
+            somebody's ``(output, h_n)``, ``(output, h_n, c_n)`` or output alone.
+
+    Raises:
+        NotFiniteError: A parameter, input or initial state is NaN or infinite.
+        ShapeError: Shapes do not fit.
+        SourceError: `digits` is not a whole number from 0, or a source cannot be read.
+
+    >>> import symrnn
+    >>> weights = {"weight_ih_l0": [["-0.8769"]], "weight_hh_l0": [["-0.8218"]]}
+    >>> net = symrnn.load(weights, cell="rnn_tanh")
+    >>> page = symrnn.derive(net, [[3], [4], [5]]).markdown()
+    >>> print(next(line for line in page.splitlines() if line.startswith("h_{2} &\\\\app")))
+    h_{2} &\\approx \\tanh(-3.5076 + 0.8133) \\approx \\tanh(-2.6943) \\approx -0.9909 \\\\
+    """
+    require_int(digits, "digits", 0)
+    network = load(net)
+    found = _find_check(net, network, x, hx, lengths, check)
+    if found is not None and found.subject is not None:
+        inputs = found.subject.inputs  # as the subject saw them
+    else:
+        inputs = read_inputs(network, x, hx, lengths=lengths)
+    trace = evaluate_inputs(network, inputs, places=digits, keep="nodes")
+    values = Values(trace, digits)
+    blocks = [*sequences(values), *closing(values)]
+    if found is not None:
+        blocks += found.blocks(values)
+    # The opening comes last: it says what the pages after it have left out.
+    heading = Heading(1, (title or f"{network.cell.name}, step by step",))
+    return Derivation(
+        document=Document((heading, *opening(values), *blocks)), trace=trace
+    )
+
+
+def _find_check(
+    net: Any, network: Network, x: Any, hx: Any, lengths: Any, check: Any
+) -> Check | None:
+    """Return what to hold against the derivation, if there is anything."""
+    if check is None and not is_torch_module(net):
+        return None
+    from symrnn.documents.check import Check  # audits are imported where one is made
+
+    if check is None:
+        return Check.of_module(net, network, x, hx, lengths)
+    return Check.of(network, x, hx, lengths, check)
+
+
+def _write(target: Path, text: str) -> None:
+    """Write through a temporary file beside the target, so that it is never half-written."""
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What fits on a line: widths of formulas, and the choice of what to show.
+
+Widths are in digits of the text font, measured on Computer Modern at 11 pt; 170 mm of
+an A4 page hold 88 of them. They decide where a line is broken, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from symrnn.documents.model import (
+    Brackets,
+    Fraction,
+    Function,
+    Line,
+    Math,
+    Matrix,
+    Number,
+    Piece,
+    Sign,
+    Symbol,
+    is_tall,
+)
+
+__all__ = ["LINE", "columns_that_fit", "fill", "pack", "selected", "width"]
+
+LINE = 83.0
+"""Digits that fit on a line, less the indentation of formulas."""
+
+_COMFORT = 62.0
+_MATRIX = 60.0
+_COLUMN_GAP = 1.2
+_FRAME = 3.6
+_SIGNS = {
+    "plus": 2.5,
+    "minus": 2.5,
+    "equals": 2.8,
+    "approx": 2.8,
+    "dot": 1.4,
+    "odot": 2.5,
+    "comma": 1.0,
+    "quad": 2.0,
+    "cdots": 2.4,
+    "vdots": 0.8,
+    "ddots": 2.4,
+    "transposed": 1.4,
+}
+
+
+def width(math: Math) -> float:
+    """Return about how wide `math` prints.
+
+    >>> width((Number("-0.8769"),))
+    7.1
+    """
+    return sum(_piece(piece) for piece in math)
+
+
+def _piece(piece: Piece) -> float:
+    match piece:
+        case Number():
+            text = piece.text
+            return len(text) + 0.55 * text.startswith("-") - 0.45 * text.count(".")
+        case Symbol():
+            letters = re.sub(r"\\[A-Za-z]+", "M", piece.base)
+            base = sum(1.9 if c.isupper() else 1.1 for c in letters if c.isalnum())
+            base = max(base, 2.0 if piece.arrow else 0.0)
+            return base + 0.8 * max(len(piece.sub), len(piece.sup))
+        case Sign():
+            return _SIGNS[piece.name]
+        case Function():
+            return 0.9 * len(piece.name) + 0.4
+        case Fraction():
+            return 0.5 + max(width(piece.top), width(piece.bottom))
+        case Brackets():
+            return width(piece.body) + (2.6 if is_tall(piece.body) else 1.6)
+        case Matrix():
+            columns = zip(*piece.rows, strict=True)
+            inner = sum(max(width(cell) for cell in column) for column in columns)
+            return inner + _COLUMN_GAP * (len(piece.rows[0]) - 1) + _FRAME
+
+
+def columns_that_fit(digits: int) -> int:
+    """Return how many columns a matrix of numbers below 10 may have, 3 to 8.
+
+    >>> columns_that_fit(4), columns_that_fit(12)
+    (6, 3)
+    """
+    column = digits + 3.1 + _COLUMN_GAP
+    return max(3, min(8, int((_MATRIX - _FRAME) / column)))
+
+
+def selected(count: int, most: int) -> tuple[int, ...]:
+    """Return which of `count` things to show where `most` have room; the dots take one.
+
+    >>> selected(5, 8), selected(100, 8), selected(100, 3)
+    ((0, 1, 2, 3, 4), (0, 1, 2, 98, 99), (0, 99))
+    """
+    if count <= most:
+        return tuple(range(count))
+    first, last = min(3, most // 2), min(2, (most - 1) // 2)
+    return (*range(first), *range(count - last, count))
+
+
+def fill(left: Math, parts: Sequence[Line], indent: float) -> list[Line]:
+    """Put what follows `left` on as few lines as are comfortable to read.
+
+    Args:
+        left: The left-hand side.
+        parts: Right-hand sides in order, each with its relation; their own left-hand
+            sides are not used.
+        indent: Width of what stands to the left of the relations.
+    """
+    lines: list[Line] = []
+    for part in parts:
+        if not lines:
+            lines.append(Line(left, part.relation, part.right))
+            continue
+        last = lines[-1]
+        assert part.relation is not None
+        joined = (*last.right, Sign(part.relation), *part.right)
+        is_value = len(part.right) == 1 and isinstance(part.right[0], Matrix | Number)
+        if width(joined) + indent <= (LINE if is_value else _COMFORT):
+            lines[-1] = Line(last.left, last.relation, joined)
+        else:
+            lines.append(Line((), part.relation, part.right))
+    return [piece for line in lines for piece in _broken(line, LINE - indent)]
+
+
+def _broken(line: Line, room: float) -> list[Line]:
+    """Break a line that is too wide at its relations, then at its sums."""
+    if width(line.right) <= room:
+        return [line]
+    for index in reversed(range(1, len(line.right))):
+        piece = line.right[index]
+        if isinstance(piece, Sign) and piece.name in ("equals", "approx"):
+            head = Line(line.left, line.relation, line.right[:index])
+            relation = "equals" if piece.name == "equals" else "approx"
+            tail = Line((), relation, line.right[index + 1 :])  # type: ignore[arg-type]
+            return _broken(head, room) + _broken(tail, room)
+    *before, last = line.right
+    if isinstance(last, Brackets) and last.opened:
+        start, *more = _terms(last.body, room - width(tuple(before)) - 2.6)
+        if more:
+            opening = Brackets(start, closed=False)
+            lines = [Line(line.left, line.relation, (*before, opening))]
+            lines += [
+                Line((), None, (Brackets(t, opened=False, closed=i == len(more) - 1),))
+                for i, t in enumerate(more)
+            ]
+            return lines
+    start, *more = _terms(line.right, room)
+    return [
+        Line(line.left, line.relation, start),
+        *(Line((), None, terms) for terms in more),
+    ]
+
+
+def _terms(math: Math, room: float) -> list[Math]:
+    """Split a sum before signs, so that each part has room."""
+    lines: list[Math] = []
+    current: Math = ()
+    term: Math = ()
+    for piece in (*math, Sign("plus")):
+        if isinstance(piece, Sign) and piece.name in ("plus", "minus") and term:
+            if current and width(current) + width(term) > room:
+                lines.append(current)
+                current = term
+            else:
+                current = (*current, *term)
+            term = (piece,)
+        else:
+            term = (*term, piece)
+    return [*lines, current]
+
+
+def pack(formulas: Iterable[Math], room: float = LINE) -> tuple[Math, ...]:
+    """Put short formulas side by side, separated by commas and space."""
+    lines: list[Math] = []
+    for formula in formulas:
+        gap = (Sign("comma"), Sign("quad"))
+        if lines and width((*lines[-1], *gap, *formula)) <= room:
+            lines[-1] = (*lines[-1], *gap, *formula)
+        else:
+            lines.append(formula)
+    return tuple(lines)

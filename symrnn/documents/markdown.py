@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The writer for Markdown with ``$`` and ``$$``, as GitHub and Jupyter render it."""
+
+from __future__ import annotations
+
+import re
+
+from symrnn.documents.model import (
+    Block,
+    Code,
+    Display,
+    Document,
+    Equations,
+    Formula,
+    Heading,
+    Inline,
+    Math,
+    Paragraph,
+    Strong,
+    Table,
+)
+from symrnn.documents.tex import aligned_rows, display_rows, math
+
+__all__ = ["escape", "write_markdown"]
+
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"}
+_RULES = {"l": ":--", "r": "--:"}
+
+
+def escape(text: str) -> str:
+    r"""Return plain text as Markdown that prints it: no markup, HTML or mathematics.
+
+    >>> escape("<b> costs $5 *each*")
+    '&lt;b&gt; costs &#36;5 \\*each\\*'
+    """
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    plain = re.sub(r"[\\`*_{}\[\]#|~]", lambda found: "\\" + found[0], plain)
+    # Entities: a renderer looks for dollar signs before it looks at backslashes.
+    return "".join(_ENTITIES.get(c, c) for c in plain)
+
+
+def write_markdown(document: Document) -> str:
+    """Write `document` as Markdown."""
+    return "\n\n".join(_block(block) for block in document) + "\n"
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Heading():
+            return f"{'#' * block.level} {_text(block.content)}"
+        case Paragraph():
+            return _text(block.content)
+        case Equations():
+            return _environment("aligned", aligned_rows(block))
+        case Display():
+            return _environment("gathered", display_rows(block))
+        case Table():
+            return _table(block)
+
+
+def _environment(name: str, rows: list[str]) -> str:
+    lines = [rf"\begin{{{name}}}", *rows, rf"\end{{{name}}}"]
+    return "\n".join(["$$", *map(_allowed, lines), "$$"])
+
+
+def _allowed(tex: str) -> str:
+    r"""Replace what GitHub refuses: it does not allow ``\operatorname``."""
+    return tex.replace(r"\operatorname{", r"\mathrm{")
+
+
+def _formula(formula: Math) -> str:
+    return f"${_allowed(math(formula))}$"
+
+
+def _table(table: Table) -> str:
+    rows = [table.header, *table.rows]
+    lines = [f"| {' | '.join(_text(cell) for cell in row)} |" for row in rows]
+    lines.insert(1, f"| {' | '.join(_RULES[letter] for letter in table.align)} |")
+    return "\n".join(lines)
+
+
+def _text(content: tuple[Inline, ...]) -> str:
+    return "".join(_inline(part) for part in content)
+
+
+def _inline(part: Inline) -> str:
+    match part:
+        case Formula():
+            return _formula(part.math)
+        case Code():
+            # Not in backticks: inside them nothing can be escaped.
+            return f"<code>{escape(part.text)}</code>"
+        case Strong():
+            return f"**{escape(part.text)}**"
+    return escape(part)

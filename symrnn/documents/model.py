@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a document is made of: frozen values that a writer turns into a format.
+
+Text and mathematics are separate. Text is plain, and every writer escapes it for its
+format. Mathematics is a small tree (symbols, numbers, signs, matrices, brackets), so that
+a writer for TeX and one for MathML can read the same document. All numbers in it are
+strings already: writers compute nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "Block",
+    "Brackets",
+    "Code",
+    "Display",
+    "Document",
+    "Equations",
+    "Formula",
+    "Fraction",
+    "Function",
+    "Heading",
+    "Inline",
+    "Line",
+    "Math",
+    "Matrix",
+    "Number",
+    "Paragraph",
+    "Piece",
+    "Sign",
+    "SignName",
+    "Strong",
+    "Symbol",
+    "Table",
+    "is_tall",
+]
+
+SignName = Literal[
+    "plus",
+    "minus",
+    "equals",
+    "approx",
+    "dot",
+    "odot",
+    "comma",
+    "quad",
+    "cdots",
+    "vdots",
+    "ddots",
+    "transposed",
+]
+
+
+# --- mathematics --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    r"""A letter with what hangs on it: $\overrightarrow{h}_{1}^{(2)}$.
+
+    Attributes:
+        base: One or more letters, or the LaTeX that a cell's author chose.
+        sub: Subscript, without markup.
+        sup: Superscript, without markup.
+        arrow: Direction of a bidirectional layer, drawn above the base.
+    """
+
+    base: str
+    sub: str = ""
+    sup: str = ""
+    arrow: Literal["", "right", "left"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A decimal as it is printed, ``-0.8769``."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """An operator, relation or dots, by name."""
+
+    name: SignName
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """The name of a function: plain, and as LaTeX."""
+
+    name: str
+    latex: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fraction:
+    """A numerator over a denominator."""
+
+    top: Math
+    bottom: Math
+
+
+@dataclass(frozen=True, slots=True)
+class Brackets:
+    """Round brackets. A half that is missing is on another line."""
+
+    body: Math
+    opened: bool = True
+    closed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A matrix in square brackets, row by row; numbers stand flush right."""
+
+    rows: tuple[tuple[Math, ...], ...]
+
+
+Piece = Symbol | Number | Sign | Function | Fraction | Brackets | Matrix
+Math = tuple[Piece, ...]
+
+
+def is_tall(math: Math) -> bool:
+    """Tell whether `math` is taller than a line of text."""
+    for piece in math:
+        if isinstance(piece, Fraction):
+            return True
+        if isinstance(piece, Matrix) and len(piece.rows) > 1:
+            return True
+        if isinstance(piece, Brackets) and is_tall(piece.body):
+            return True
+    return False
+
+
+# --- text ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """Mathematics inside a sentence."""
+
+    math: Math
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A name from a program, ``weight_ih_l0``."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strong:
+    """Emphasised text."""
+
+    text: str
+
+
+Inline = str | Formula | Code | Strong
+
+
+# --- blocks -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading; level 1 is the title of the document, 4 the lowest."""
+
+    level: int
+    content: tuple[Inline, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Running text. A paragraph that leads stays with the formulas that follow it."""
+
+    content: tuple[Inline, ...]
+    leads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of aligned equations: `left`, then relation and right-hand side.
+
+    Attributes:
+        left: What the line is about; empty where the line continues the one above.
+        relation: ``equals``, ``approx``, or ``None`` where the line goes on with what the
+            one above left open.
+        right: The right-hand side; it may hold further relations.
+    """
+
+    left: Math
+    relation: Literal["equals", "approx"] | None
+    right: Math
+
+
+@dataclass(frozen=True, slots=True)
+class Equations:
+    """Lines aligned at their relation."""
+
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """Formulas on lines of their own, not aligned with each other."""
+
+    lines: tuple[Math, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table. `align` has one letter for each column: ``l`` or ``r``."""
+
+    header: tuple[tuple[Inline, ...], ...]
+    rows: tuple[tuple[tuple[Inline, ...], ...], ...]
+    align: str
+
+
+Block = Heading | Paragraph | Equations | Display | Table
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Blocks in reading order; the first is the title."""
+
+    blocks: tuple[Block, ...]
+
+    def __iter__(self) -> Iterator[Block]:
+        return iter(self.blocks)

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The first pages: what the network is, how it is written, what goes into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from symrnn.documents.layout import fill, pack, width
+from symrnn.documents.model import (
+    Block,
+    Brackets,
+    Code,
+    Display,
+    Equations,
+    Formula,
+    Function,
+    Heading,
+    Inline,
+    Line,
+    Math,
+    Paragraph,
+    Sign,
+    Symbol,
+    Table,
+)
+from symrnn.documents.notation import Names, Shown, spell
+from symrnn.documents.printed import Values
+from symrnn.documents.words import FUNCTION_WORDS, definition
+from symrnn.functions import ElementwiseFunction
+from symrnn.inputs import Inputs
+from symrnn.language import Elementwise, Hadamard, postorder
+from symrnn.network import Network, Place, array_name
+
+__all__ = ["equal", "opening", "place_title", "shape_text"]
+
+
+def opening(values: Values) -> Iterator[Block]:
+    """Yield everything that comes before the first sequence."""
+    parameters = list(_parameters(values))
+    yield Heading(2, ("The network",))
+    yield _architecture(values.net, values.trace.inputs)
+    yield Heading(2, ("Equations",))
+    yield from _equations(values.net)
+    yield Heading(2, ("Notation",))
+    yield from _notation(values)
+    yield Heading(2, ("Parameters",))
+    yield from parameters
+
+
+def equal(left: Math, value: Shown) -> Math:
+    """Return ``left = value``, or ``left ≈ value`` where it is rounded."""
+    return (*left, Sign("equals" if value.exact else "approx"), value.math)
+
+
+def place_title(net: Network, place: Place) -> str:
+    """Return what to call a layer and direction, where there is more than one."""
+    layer, direction = place
+    parts = [f"layer {layer + 1}"] if net.num_layers > 1 else []
+    parts += [f"{direction} direction"] if net.bidirectional else []
+    title = ", ".join(parts)
+    return title[:1].upper() + title[1:]
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """Return a shape as torch prints it, ``(4, 1, 2)`` or ``(2)``."""
+    return f"({', '.join(str(n) for n in shape)})"
+
+
+def _row(name: str, *content: Inline) -> tuple[tuple[Inline, ...], ...]:
+    return (name,), content
+
+
+def _architecture(net: Network, inputs: Inputs) -> Table:
+    directions = "forward and reverse" if net.bidirectional else "forward"
+    rows = [
+        _row("Cell", net.cell.name),
+        _row("Layers", str(net.num_layers)),
+        _row("Directions", directions),
+        _row("Features of the input", str(net.input_size)),
+    ]
+    rows += [
+        _row(f"Features of the state {state}", str(size))
+        for state, size in net.state_sizes.items()
+    ]
+    count = sum(a.size for arrays in net.parameters.values() for a in arrays.values())
+    rows.append(_row("Parameters", f"{count:,}".replace(",", " ")))
+    lengths = sorted(set(inputs.lengths))
+    steps = str(lengths[0]) if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
+    rows.append(_row("Sequences", str(inputs.batch)))
+    rows.append(_row("Steps", steps))
+    if net.dtype:
+        rows.append(_row("Number format", net.dtype))
+    return Table((("Property",), ("Value",)), tuple(rows), "ll")
+
+
+# --- equations and notation ---------------------------------------------------------
+
+
+def _equations(net: Network) -> Iterator[Block]:
+    several = net.num_layers > 1
+    names = Names(cell=net.cell, layer="(l)" if several else "")
+    where: list[Inline] = ["At every step ", Formula((Symbol("t"),))]
+    if several:
+        where += [" of layer ", Formula((Symbol("l"),))]
+    yield Paragraph((*where, f", the {net.cell.name} computes"), leads=True)
+    lefts = [(names.symbol(e.target),) for e in net.cell.equations]
+    indent = max(width(left) for left in lefts)
+    lines: list[Line] = []
+    for left, equation in zip(lefts, net.cell.equations, strict=True):
+        whole = Line((), "equals", spell(equation.value, names))
+        lines += fill(left, [whole], indent)
+    yield Equations(tuple(lines))
+    if several:
+        yield _layer_inputs(net, names)
+    if net.bidirectional:
+        yield _directions(net, names)
+
+
+def _layer_inputs(net: Network, names: Names) -> Paragraph:
+    own = Formula((Symbol("x", "t", "(1)"), Sign("equals"), Symbol("x", "t")))
+    upper = Formula((Symbol("x", "t", "(l)"),))
+    below = "both directions of" if net.bidirectional else ""
+    return Paragraph(
+        (
+            own,
+            " is the input of the network; above the first layer, ",
+            upper,
+            f" is the output of {below} the layer below.".replace("  ", " "),
+        )
+    )
+
+
+def _directions(net: Network, names: Names) -> Paragraph:
+    symbol = names.state(net.cell.states[0])
+    forward = Symbol(symbol.base, symbol.sub, symbol.sup, "right")
+    reverse = Symbol(symbol.base, symbol.sub, symbol.sup, "left")
+    return Paragraph(
+        (
+            "The network runs through each sequence twice, with parameters of its own "
+            "for each direction: forward (",
+            Formula((forward,)),
+            ") from the first step to the last, and in reverse (",
+            Formula((reverse,)),
+            ") from the last to the first. In reverse, the state at ",
+            Formula((Symbol("t-1"),)),
+            " in the equations is the one at ",
+            Formula((Symbol("t+1"),)),
+            ".",
+        )
+    )
+
+
+def _functions(net: Network) -> list[ElementwiseFunction]:
+    found: dict[str, ElementwiseFunction] = {}
+    for line in net.cell.equations:
+        for node in postorder(line.value):
+            if isinstance(node, Elementwise):
+                found[node.function.name] = node.function
+    return list(found.values())
+
+
+def _notation(values: Values) -> Iterator[Block]:
+    """Yield what the reader must know; call it when all the numbers have been shown."""
+    net = values.net
+    nodes = {type(n) for e in net.cell.equations for n in postorder(e.value)}
+    counted = "Steps and layers are" if net.num_layers > 1 else "Steps are"
+    text: list[Inline] = [f"Vectors are columns. {counted} counted from 1."]
+    functions = _functions(net)
+    if functions:
+        text.append(" Functions act on every element: ")
+        for function in functions:
+            text += [*_defined(function), ", "]
+        text[-1] = "."
+    if Hadamard in nodes:
+        text += [
+            " The sign ",
+            Formula((Sign("odot"),)),
+            " multiplies element by element.",
+        ]
+    yield Paragraph(tuple(text))
+    equals, approx = Formula((Sign("equals"),)), Formula((Sign("approx"),))
+    yield Paragraph(
+        (
+            "Where numbers are put in, ",
+            equals,
+            " says that every decimal shown is exact, and ",
+            approx,
+            f" that at least one is rounded, to {_places(values.digits)}. Nothing is "
+            "computed from rounded numbers: each number is the exactly carried value, "
+            "rounded once, for print. The last digit of a printed result can therefore "
+            "differ from what the printed terms give; it is the result that is right.",
+        )
+    )
+    if values.shortened:
+        yield Paragraph(
+            (
+                "Large matrices are shown by their first and last rows and columns; dots "
+                "stand for the elements that are left out.",
+            )
+        )
+
+
+def _places(digits: int) -> str:
+    if digits == 0:
+        return "a whole number"
+    return f"{digits} decimal{'s' if digits > 1 else ''}"
+
+
+def _defined(function: ElementwiseFunction) -> list[Inline]:
+    name = Function(function.name, function.latex)
+    formula = definition(function.name)
+    if formula is not None:
+        return [Formula((name, Brackets((Symbol("a"),)), Sign("equals"), *formula))]
+    words = FUNCTION_WORDS.get(function.name)
+    return [Formula((name,)), f" ({words})" if words else ""]
+
+
+# --- parameters ---------------------------------------------------------------------
+
+
+def _parameters(values: Values) -> Iterator[Block]:
+    net = values.net
+    if net.dtype:
+        yield Paragraph(
+            (
+                f"The parameters are {net.dtype} numbers. Each is taken exactly as "
+                "stored, and printed with as many digits as there is room for.",
+            )
+        )
+    yield _storage(net)
+    for place in net.places:
+        title = place_title(net, place)
+        if title:
+            yield Heading(3, (title,))
+        else:
+            yield Paragraph(("Their values:",), leads=True)
+        names = Names.at(net, place)
+        matrices: list[Math] = []
+        vectors: list[Math] = []
+        for p in net.cell.parameters:
+            formula = equal((names.symbol(p),), values.parameter(place, p.name))
+            (vectors if p.shape[1] == 1 else matrices).append(formula)
+        yield Display((*pack(matrices), *pack(vectors)))
+
+
+def _storage(net: Network) -> Table:
+    names = Names(cell=net.cell)
+    symbols = {p.name: names.symbol(p) for p in net.cell.parameters}
+    rows = []
+    for array, members in net.cell.stacking.items():
+        name = array_name(array, (0, "forward"), single_step=net.single_step)
+        height = sum(net.parameters[0, "forward"][m].shape[0] for m in members)
+        columns = net.parameters[0, "forward"][members[0]].shape[1]
+        vector = (
+            next(p for p in net.cell.parameters if p.name == members[0]).shape[1] == 1
+        )
+        shape = (height,) if vector else (height, columns)
+        held: list[Inline] = []
+        for member in members:
+            held += [*([", "] if held else []), Formula((symbols[member],))]
+        rows.append(((Code(name),), tuple(held), (shape_text(shape),)))
+    return Table(
+        (("Stored as",), ("Holds, from the top",), ("Shape",)), tuple(rows), "lll"
+    )

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The steps: each equation with its symbols, its numbers, and what comes out.
+
+Nothing here knows a cell. An equation is read from the inside out: a line for each matrix
+product with the numbers put in, then the equation with all of them in place, reduced one
+operation after the other until the value is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sympy import MatrixExpr
+
+from symrnn.cells import Equation
+from symrnn.documents.layout import fill, pack, selected, width
+from symrnn.documents.model import (
+    Block,
+    Display,
+    Equations,
+    Formula,
+    Heading,
+    Inline,
+    Line,
+    Math,
+    Matrix,
+    Paragraph,
+    Sign,
+    Strong,
+    Symbol,
+)
+from symrnn.documents.notation import Names, Shown, spell
+from symrnn.documents.opening import equal, place_title
+from symrnn.documents.printed import Values
+from symrnn.documents.words import word_for
+from symrnn.language import Add, Matmul, Neg, operands, postorder
+from symrnn.network import Place
+
+__all__ = ["MOST_SEQUENCES", "sequences", "shown_steps"]
+
+_MOST_STEPS = 8
+MOST_SEQUENCES = 4
+_MOST_LAYERS = 6
+
+
+def sequences(values: Values) -> Iterator[Block]:
+    """Yield the inputs and the steps of every sequence that is shown."""
+    inputs = values.trace.inputs
+    shown = selected(inputs.batch, MOST_SEQUENCES)
+    for previous, b in zip([-1, *shown], shown, strict=False):
+        if b > previous + 1:
+            yield _left_out("Sequence", previous + 2, b)
+        if inputs.batch == 1:
+            yield from _sequence(values, b, level=2)
+        else:
+            yield Heading(2, (f"Sequence {b + 1}",))
+            yield from _sequence(values, b, level=3)
+
+
+def shown_steps(count: int) -> tuple[int, ...]:
+    """Return which steps of a sequence are shown: all, or the first three and the last.
+
+    >>> shown_steps(4), shown_steps(50)
+    ((0, 1, 2, 3), (0, 1, 2, 49))
+    """
+    return tuple(range(count)) if count <= _MOST_STEPS else (0, 1, 2, count - 1)
+
+
+def _left_out(what: str, first: int, last: int) -> Paragraph:
+    which = f"{what} {first} is" if first == last else f"{what}s {first} to {last} are"
+    one = "it is" if first == last else "they are"
+    return Paragraph((f"{which} left out; {one} computed in the same way.",))
+
+
+def _sequence(values: Values, b: int, level: int) -> Iterator[Block]:
+    net = values.net
+    yield Heading(level, ("Inputs",))
+    yield from _inputs(values, b)
+    layers = selected(net.num_layers, _MOST_LAYERS)
+    for previous, layer in zip([-1, *layers], layers, strict=False):
+        if layer > previous + 1:
+            yield _left_out("Layer", previous + 2, layer)
+        for direction in net.directions:
+            yield from _Pass(values, (layer, direction), b).blocks(level)
+
+
+def _inputs(values: Values, b: int) -> Iterator[Block]:
+    net, inputs = values.net, values.trace.inputs
+    count = inputs.lengths[b]
+    steps = shown_steps(count)
+    x = [equal((Symbol("x", str(t + 1)),), values.input(t, b)) for t in steps]
+    if len(steps) < count:
+        x.insert(len(steps) - 1, (Sign("cdots"),))
+    yield Display(pack(x))
+    zero = inputs.states is None
+    yield Paragraph(
+        ("The initial states are zero:" if zero else "The initial states:",), leads=True
+    )
+    starts = []
+    for place in net.places:
+        t = count - 1 if place[1] == "reverse" else 0
+        names = Names.at(net, place, t)
+        for state in net.cell.states:
+            symbol = names.state(state, before=True)
+            starts.append(equal((symbol,), values.initial(place, b, state)))
+    yield Display(pack(starts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One layer in one direction, for one sequence."""
+
+    values: Values
+    place: Place
+    b: int
+
+    def blocks(self, level: int) -> Iterator[Block]:
+        net = self.values.net
+        yield Heading(level, (place_title(net, self.place) or "The steps",))
+        yield from self._introduction()
+        count = self.values.trace.inputs.lengths[self.b]
+        order = range(count)
+        if self.place[1] == "reverse":
+            order = range(count - 1, -1, -1)
+        shown = shown_steps(count)
+        for previous, position in zip([-1, *shown], shown, strict=False):
+            if position > previous + 1:
+                first, last = sorted((order[previous + 1], order[position - 1]))
+                yield _left_out("Step", first + 1, last + 1)
+            yield from self._step(order[position], level + 1)
+
+    def _introduction(self) -> Iterator[Block]:
+        layer = self.place[0]
+        if layer:
+            yield Paragraph(
+                (f"The input of layer {layer + 1} is the output of layer {layer}:",),
+                leads=True,
+            )
+            yield Display(((*_input_symbol(layer), Sign("equals"), *self._below()),))
+
+    def _below(self) -> Math:
+        """Return the output of the layer below at step t, as symbols."""
+        net = self.values.net
+        state = net.cell.states[0]
+        symbols = [
+            Names.at(net, (self.place[0] - 1, d)).state(state) for d in net.directions
+        ]
+        if len(symbols) == 1:
+            return (symbols[0],)
+        return (Matrix(tuple(((symbol,),) for symbol in symbols)),)
+
+    def _step(self, t: int, level: int) -> Iterator[Block]:
+        names = Names.at(self.values.net, self.place, t)
+        yield Heading(level, (f"Step {t + 1}",))
+        for equation in self.values.net.cell.equations:
+            title = self._title(equation, names)
+            if title is not None:
+                yield Paragraph(title, leads=True)
+            yield _Working(self.values, self.place, self.b, t, names).equations(
+                equation
+            )
+
+    def _title(self, equation: Equation, names: Names) -> tuple[Inline, ...] | None:
+        """Return what an equation is about, where a step has several."""
+        cell = self.values.net.cell
+        if len(cell.equations) == 1:
+            return None
+        word = word_for(cell.name, equation.name)
+        kind = "State" if equation.name in cell.states else "Quantity"
+        return Strong(word or kind), " ", Formula((names.symbol(equation.target),))
+
+
+def _input_symbol(layer: int) -> Math:
+    return (Symbol("x", "t", f"({layer + 1})"),)
+
+
+# --- one equation at one step -------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Working:
+    """The working of the equations of one step."""
+
+    values: Values
+    place: Place
+    b: int
+    t: int
+    names: Names
+    known: dict[MatrixExpr, Shown] = field(default_factory=dict)
+
+    def equations(self, equation: Equation) -> Equations:
+        """Return the lines that lead from an equation's symbols to its value."""
+        target = (self.names.symbol(equation.target),)
+        symbols = spell(equation.value, self.names)
+        rows: list[tuple[Math, list[Line]]] = [(target, [Line((), "equals", symbols)])]
+        for node in postorder(equation.value):
+            if not operands(node):
+                self.known[node] = self._shown(node)
+            elif isinstance(node, Matmul) and node != equation.value:
+                for part in operands(node):
+                    if part not in self.known:  # W (r ⊙ h): first what is in brackets
+                        rows.append((spell(part, self.names), self._reduction(part)))
+                rows.append((spell(node, self.names), self._reduction(node)))
+        if equation.value not in self.known:
+            rows.append((target, self._reduction(equation.value)))
+        indent = max(width(left) for left, _ in rows)
+        lines: list[Line] = []
+        for i, (left, parts) in enumerate(rows):
+            again = i > 0 and rows[i - 1][0] == left
+            lines += fill(() if again else left, parts, indent)
+        return Equations(tuple(lines))
+
+    def _shown(self, node: MatrixExpr) -> Shown:
+        return self.values.node(self.place, self.t, self.b, node)
+
+    def _reduction(self, root: MatrixExpr) -> list[Line]:
+        """Put numbers in, then work out what stands innermost until `root` is a value."""
+        nodes = [node for node in postorder(root) if operands(node)]
+        lines = [self._line(root)]
+        while root not in self.known:
+            ready = [
+                node
+                for node in nodes
+                if node not in self.known
+                and not self._is_subtracted(node, root)
+                and all(part in self.known for part in self._read(node))
+            ]
+            self.known.update({node: self._shown(node) for node in ready})
+            lines.append(self._line(root))
+        return lines
+
+    def _line(self, root: MatrixExpr) -> Line:
+        exact = all(shown.exact for shown in self._used(root))
+        numbers = spell(root, self.names, self.known)
+        return Line((), "equals" if exact else "approx", numbers)
+
+    def _used(self, node: MatrixExpr) -> Iterator[Shown]:
+        """Yield the values that are printed where `node` is written out."""
+        if node in self.known:
+            yield self.known[node]
+        else:
+            for part in operands(node):
+                yield from self._used(part)
+
+    def _read(self, node: MatrixExpr) -> Sequence[MatrixExpr]:
+        """Return what must be known to work out `node`; a - b needs b, not -b."""
+        return [
+            part.args[0] if isinstance(node, Add) and isinstance(part, Neg) else part
+            for part in operands(node)
+        ]
+
+    @staticmethod
+    def _is_subtracted(node: MatrixExpr, root: MatrixExpr) -> bool:
+        """Tell whether `node` is the -b of a sum below `root`, which prints as a - b."""
+        return isinstance(node, Neg) and any(
+            isinstance(other, Add) and node in other.args for other in postorder(root)
+        )
