@@ -150,7 +150,9 @@ def round_decimal(
     ('0.12', None)
     """
     low = _to_decimal(lo, digits, places)
-    return format_decimal(*low) if lo == hi or low == _to_decimal(hi, digits, places) else None
+    if lo != hi and low != _to_decimal(hi, digits, places):
+        return None
+    return format_decimal(*low, positional=places is not None)
 
 
 def _to_decimal(q: fmpq, digits: int | None, places: int | None) -> tuple[int, int]:
@@ -168,7 +170,7 @@ def _to_decimal(q: fmpq, digits: int | None, places: int | None) -> tuple[int, i
 
 
 def _floor_log10(q: fmpq) -> int:
-    guess = (_floor_log2(q) * 1233) >> 12  # log10(2) from below or above by little
+    guess = (_floor_log2(q) * 1292913986) >> 32  # log10(2)·2^32: off by 1 at most
     while fmpq(10) ** guess > q:
         guess -= 1
     while fmpq(10) ** (guess + 1) <= q:
@@ -176,15 +178,21 @@ def _floor_log10(q: fmpq) -> int:
     return guess
 
 
-def format_decimal(n: int, exponent: int) -> str:
+def format_decimal(n: int, exponent: int, *, positional: bool = False) -> str:
     """Write n·10^exponent: positional where that is readable, else scientific.
+
+    Args:
+        n: The digits.
+        exponent: The power of ten that they count.
+        positional: Whether to write all places, `exponent` being 0 or less.
 
     >>> format_decimal(-57, -4), format_decimal(123, -12), format_decimal(0, -4)
     ('-0.0057', '1.23e-10', '0.0000')
     """
-    sign, text = ("-" if n < 0 else ""), str(abs(n))
+    # str(int) refuses more than 4300 digits; FLINT's does not.
+    sign, text = ("-" if n < 0 else ""), str(fmpz(abs(n)))
     leading = len(text) + exponent  # digits before the point
-    if n == 0 or (exponent <= 0 and leading > -5):
+    if n == 0 or positional or (exponent <= 0 and leading > -5):
         if exponent == 0:
             return sign + text
         text = text.rjust(1 - exponent, "0")
