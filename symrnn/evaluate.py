@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ MAX_PRECISION = 1 << 16
 """Bits at which evaluation gives up, unless the caller says otherwise."""
 
 _GUARD = 20
+_FIRST = 256
 _PROBE = 48
 _BITS_PER_DIGIT = math.log2(10)
 
@@ -114,7 +116,8 @@ def evaluate_inputs(
     inputs.require_finite()
     goal = math.ceil((digits if places is None else places) * _BITS_PER_DIGIT)
     if domain == "exact":
-        return run(net, inputs, ExactDomain(), keep=keep)
+        refine = _Evaluation(net, inputs, keep, max_precision)
+        return run(net, inputs, ExactDomain(), keep=keep).refined_by(refine)
     if domain == "mp":
         return run(net, inputs, MpDomain(goal + 2 * _GUARD + _growth(net, inputs)), keep=keep)
     if domain != "ball":
@@ -130,9 +133,13 @@ class _Evaluation:
         self.inputs = inputs
         self.keep = keep
         self.max_precision = max_precision
-        self.growth = _growth(net, inputs)
         self._best: Trace | None = None
         self._exact: Trace | None = None
+
+    @cached_property
+    def growth(self) -> int:
+        """Bits that ball arithmetic is expected to lose."""
+        return _growth(self.net, self.inputs)
 
     def reach(self, goal: int, *, absolute: bool) -> Trace:
         """Return a trace whose results are known, or can be decided, to `goal` bits.
@@ -155,8 +162,7 @@ class _Evaluation:
         """Find the results that `rule` could not tell at the array's own precision."""
         results: dict[tuple[int, ...], Any] = {}
         pending = list(undecided)
-        trace = self._best
-        assert trace is not None
+        trace = self._best or self._at(_FIRST + self.growth)
         attempts = 0
         while pending:
             array = select(trace)
@@ -253,17 +259,24 @@ def _known_to(goal: int, *, absolute: bool) -> Rule:
 
 
 def _lacking_bits(trace: Trace, goal: int, *, absolute: bool) -> float:
-    """Return how many bits of accuracy the worst result lacks, inf if it contains zero."""
+    """Return how many bits of accuracy the worst result lacks, inf if all of them."""
     worst = -math.inf
     for matrix in _result_matrices(trace):
         for ball in matrix.flat:
-            if ball.is_exact():
-                continue
-            accuracy = ball.rel_one_accuracy_bits() if absolute else ball.rel_accuracy_bits()
-            if accuracy <= 0:
-                return math.inf
-            worst = max(worst, goal - accuracy)
+            if not ball.is_exact():
+                worst = max(worst, goal - _accuracy(ball, absolute=absolute))
     return worst
+
+
+def _accuracy(ball: Any, *, absolute: bool) -> float:
+    """Return how many bits of a ball are known, -inf if it says nothing."""
+    if not ball.is_finite():
+        return -math.inf
+    if absolute:
+        mantissa, exponent = ball.rad().man_exp()
+        return -float(int(exponent) + int(mantissa).bit_length() + 1)
+    bits = float(ball.rel_accuracy_bits())
+    return bits if bits > 0 else -math.inf
 
 
 def _result_matrices(trace: Trace) -> list[Any]:

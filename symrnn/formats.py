@@ -149,6 +149,8 @@ def round_decimal(
     >>> round_decimal(fmpq(1, 8), fmpq(1, 8), places=2), round_decimal(fmpq(0), fmpq(1), digits=3)
     ('0.12', None)
     """
+    if digits is not None and lo != hi and lo <= 0 <= hi:
+        return None  # no digit of a value that may be zero is known
     low = _to_decimal(lo, digits, places)
     if lo != hi and low != _to_decimal(hi, digits, places):
         return None

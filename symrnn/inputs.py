@@ -49,12 +49,14 @@ class Inputs:
             zeros.
         lengths: Number of steps of each sequence, in the order of the batch.
         layout: How to arrange results.
+        packed_order: Batch elements as a ``PackedSequence`` sorts them, if it was one.
     """
 
     x: Exact
     states: Mapping[str, Exact] | None
     lengths: tuple[int, ...]
     layout: Layout
+    packed_order: tuple[int, ...] | None = None
 
     @property
     def time(self) -> int:
@@ -69,6 +71,8 @@ class Inputs:
     @cached_property
     def order(self) -> tuple[int, ...]:
         """Batch elements by decreasing length; equal lengths keep their order."""
+        if self.packed_order is not None:
+            return self.packed_order
         return tuple(sorted(range(self.batch), key=lambda b: -self.lengths[b]))
 
     @cached_property
@@ -135,7 +139,8 @@ def read_inputs(net: Network, x: Any, hx: Any = None, *, lengths: Any = None) ->
         if lengths is not None:
             raise ShapeError("a PackedSequence has its own lengths; leave lengths= out")
         return _read_packed(net, x, hx)
-    array = exact_array(x, "x")
+    # A copy: a trace computes again from it, whatever the caller does to x meanwhile.
+    array = np.array(exact_array(x, "x"))
     expected = (1, 2) if net.single_step else (2, 3)
     if array.ndim not in expected or array.shape[-1] != net.input_size:
         raise ShapeError(
@@ -185,7 +190,7 @@ def _read_lengths(lengths: Any, x: Exact, layout: Layout) -> tuple[int, ...]:
     if found.shape != (batch,):
         raise ShapeError(f"expected {batch} lengths, one for each sequence, got {_shape(found)}")
     for b, n in enumerate(found.tolist()):
-        if n != int(n) or not 1 <= n <= time:
+        if not 1 <= n <= time or n != int(n):
             raise ShapeError(f"expected lengths from 1 to {time} steps, got {n} at batch element {b}")
     return tuple(int(n) for n in found.tolist())
 
@@ -206,7 +211,7 @@ def _read_states(net: Network, hx: Any, batch: int, layout: Layout) -> dict[str,
     rows = len(net.places)
     states = {}
     for name, values in zip(names, given, strict=True):
-        array = exact_array(values, f"hx {name}")
+        array = np.array(exact_array(values, f"hx {name}"))
         size = net.state_sizes[name]
         wanted: tuple[int, ...] = (size,)
         if layout.batched:
@@ -247,7 +252,13 @@ def _read_packed(net: Network, x: Any, hx: Any) -> Inputs:
         lengths[b] = sum(width > column for width in sizes)
     layout = Layout(batched=True, batch_first=net.batch_first, single_step=False, packed=True)
     states = _read_states(net, hx, batch, layout)
-    return Inputs(x=padded, states=states, lengths=tuple(lengths), layout=layout)
+    return Inputs(
+        x=padded,
+        states=states,
+        lengths=tuple(lengths),
+        layout=layout,
+        packed_order=tuple(order),
+    )
 
 
 def require_int(value: Any, what: str, least: int) -> int:

@@ -166,7 +166,11 @@ class Step:
         if name not in self.trace.records[place].steps[t]:  # type: ignore[index]
             raise KeyError(f"no quantity {name}; there are {', '.join(self.names)}")
         return self.trace._array(
-            lambda trace: _unsort(trace, trace.records[place].steps[t][name])  # type: ignore[index]
+            lambda trace: _unsort(
+                trace,
+                trace.records[place].steps[t][name],  # type: ignore[index]
+                trace.inputs.widths[t],
+            )
         )
 
     def previous(self, state: str) -> Array:
@@ -183,7 +187,8 @@ class Step:
                 running = _columns(trace, record.steps[before][state])
                 width = min(len(running), trace.inputs.widths[t])
                 initial = running[:width] + initial[width:]
-            return _place_rows(trace, initial[: trace.inputs.widths[t]])
+            size = len(trace.domain.rows(record.initial[state]))
+            return _place_rows(trace, initial[: trace.inputs.widths[t]], size)
 
         t = self.t
         return self.trace._array(select)
@@ -274,7 +279,7 @@ class Array:
         >>> from symrnn import evaluate, load
         >>> net = load({"weight_ih_l0": [["1/3"]], "weight_hh_l0": [[0]]}, cell="rnn_tanh")
         >>> evaluate(net, [[1]]).output.decimal(40)
-        [['0.3215127375316343447194062337500635245899']]
+        [['0.3215127375316343447194062224252064660053']]
         """
         if digits is not None and places is not None:
             raise TypeError("give digits= or places=, not both")
@@ -452,10 +457,11 @@ def _columns(trace: Trace, matrix: Any) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _place_rows(trace: Trace, columns: list[list[Any]]) -> npt.NDArray[np.object_]:
+def _place_rows(
+    trace: Trace, columns: list[list[Any]], size: int
+) -> npt.NDArray[np.object_]:
     """Put sequences in the order of the batch, zeros where one has ended."""
     inputs = trace.inputs
-    size = len(columns[0]) if columns else 0
     zero = trace.domain.rows(trace.domain.constant(0, 1))[0][0]
     array = np.full((inputs.batch, size), zero, dtype=object)
     for column, b in zip(columns, inputs.order, strict=False):
@@ -463,12 +469,16 @@ def _place_rows(trace: Trace, columns: list[list[Any]]) -> npt.NDArray[np.object
     return array if inputs.layout.batched else array[0]
 
 
-def _unsort(trace: Trace, matrix: Any) -> npt.NDArray[np.object_]:
-    return _place_rows(trace, _columns(trace, matrix))
+def _unsort(trace: Trace, matrix: Any, width: int) -> npt.NDArray[np.object_]:
+    columns = _columns(trace, matrix)
+    if len(columns) == 1:  # of parameters alone: the same for every sequence
+        columns *= width
+    return _place_rows(trace, columns, len(trace.domain.rows(matrix)))
 
 
 def _state(trace: Trace, name: str) -> npt.NDArray[np.object_]:
-    rows = [_unsort(trace, trace.records[place].final[name]) for place in trace.net.places]
+    finals = [trace.records[place].final[name] for place in trace.net.places]
+    rows = [_unsort(trace, final, trace.inputs.batch) for final in finals]
     if trace.inputs.layout.single_step:
         return rows[0]
     return _restack(rows)
@@ -486,7 +496,10 @@ def _output(trace: Trace) -> Array | PackedArray:
 
 def _padded_output(trace: Trace) -> npt.NDArray[np.object_]:
     inputs = trace.inputs
-    rows = [_unsort(trace, m) for m in trace._outputs]
+    rows = [
+        _unsort(trace, matrix, width)
+        for matrix, width in zip(trace._outputs, inputs.widths, strict=True)
+    ]
     if inputs.layout.single_step:
         return rows[0]
     zero = trace.domain.rows(trace.domain.constant(0, 1))[0][0]

@@ -183,26 +183,32 @@ def _same_width(terms: Sequence[Balls]) -> list[Balls]:
 
 
 def ball_interval(x: arb) -> Interval:
-    """Return the exact end points of a ball; see Note [Radii].
+    """Return rational end points of a ball; see Note [Radii].
+
+    They are its own, but for magnitudes below 2^-(2^24), which become that: no power of
+    two is written out that is longer.
 
     Raises:
-        UndecidedError: The ball is not finite, or its exponent is beyond ±2^24.
+        UndecidedError: The ball is not finite, or larger than 2^(2^24).
     """
     if not x.is_finite():
         raise UndecidedError("nothing finite is known of the value at this precision")
-    middle, radius = _dyadic(x.mid()), _dyadic(x.rad())
-    return middle - radius, middle + radius
+    lower, upper = _dyadic(x.mid())
+    _, radius = _dyadic(x.rad())
+    return lower - radius, upper + radius
 
 
-def _dyadic(x: arb) -> fmpq:
-    """Return an exact ball as a rational."""
+def _dyadic(x: arb) -> Interval:
+    """Return an exact ball as a rational, or one too small to write out between two."""
     mantissa, exponent = x.man_exp()
     shift = int(exponent)
-    if abs(shift) > _LARGEST_EXPONENT:
+    if shift + int(mantissa).bit_length() < -_LARGEST_EXPONENT:
+        tiny = fmpq(1, fmpz(1) << _LARGEST_EXPONENT)
+        return (fmpq(0), tiny) if mantissa > 0 else (-tiny, fmpq(0))
+    if shift > _LARGEST_EXPONENT:
         raise UndecidedError(f"the value is about 2^{shift}, out of the range of numbers to write out")
-    if shift >= 0:
-        return fmpq(mantissa << shift)
-    return fmpq(mantissa, fmpz(1) << -shift)
+    value = fmpq(mantissa << shift) if shift >= 0 else fmpq(mantissa, fmpz(1) << -shift)
+    return value, value
 
 
 def to_fraction(q: fmpq) -> Fraction:

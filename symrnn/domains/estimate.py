@@ -7,6 +7,7 @@ is checked afterwards, so nothing rests on this guess but time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -39,7 +40,8 @@ class EstimateDomain(Domain[Estimates]):
         return np.errstate(all="ignore")
 
     def matrix(self, values: Exact) -> Estimates:
-        value = values.astype(np.float64)
+        flat = [_to_float(v) for v in values.reshape(-1).tolist()]
+        value = np.array(flat, dtype=np.float64).reshape(values.shape)
         # Binary numbers enter exactly; a ratio is rounded once.
         return Estimates(value, np.abs(value) if values.dtype == object else np.zeros_like(value))
 
@@ -94,3 +96,11 @@ class EstimateDomain(Domain[Estimates]):
     def interval(self, element: Any) -> Interval:
         """Refuse: an estimate encloses nothing."""
         raise NotImplementedError("an estimate encloses nothing; it only plans precision")
+
+
+def _to_float(value: Any) -> float:
+    """Return a number as a float, infinite where it is too large for one."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

@@ -26,6 +26,8 @@ __all__ = ["MpDomain"]
 
 Objects = npt.NDArray[np.object_]
 
+_LARGEST_EXPONENT = 1 << 24
+
 
 class MpDomain(Domain[Objects]):
     """mpmath numbers at a fixed working precision, as NumPy object arrays.
@@ -89,6 +91,8 @@ class MpDomain(Domain[Objects]):
         sign, mantissa, exponent, _ = element._mpf_
         if not mantissa and exponent:
             raise UndecidedError(f"mpmath returned {element}")
+        if abs(exponent) > _LARGEST_EXPONENT:
+            raise UndecidedError(f"the value is about 2^{exponent}, out of range")
         value = fmpq(int(mantissa) * (-1) ** sign) * fmpq(2) ** exponent
         return value, value
 
