@@ -58,7 +58,7 @@ def _output(values: Values) -> Iterator[Block]:
     ]  # fmt: skip
     if net.bidirectional:
         text.append(", the two directions side by side")
-    text.append(f". torch gives it the shape {_shape(values, 'output')}.")
+    text.append(f". Its shape in torch is {_shape(values, 'output')}.")
     if len(set(inputs.lengths)) > 1 and not inputs.layout.packed:
         text.append(" Rows after the end of a sequence are zero.")
     yield Paragraph(tuple(text))
@@ -88,7 +88,7 @@ def _last_states(values: Values) -> Iterator[Block]:
 def _about_last_states(values: Values, state: str, name: str) -> tuple[Inline, ...]:
     net, inputs = values.net, values.trace.inputs
     symbol = Formula((Symbol(state),))
-    shape = f"torch gives it the shape {_shape(values, state)}."
+    shape = f"Its shape in torch is {_shape(values, state)}."
     if inputs.layout.single_step:
         return "The cell returns the new state ", symbol, f". {shape}"
     rows = ", one layer in each row" if net.num_layers > 1 else ""

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Mapping
+import secrets
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WRITERS", "Derivation", "derive"]
 
-WRITERS: Mapping[str, Callable[[Document], str]] = {
+WRITERS: dict[str, Callable[[Document], str]] = {
     ".md": write_markdown,
     ".tex": write_latex,
 }
@@ -76,8 +77,8 @@ class Derivation:
         if suffix not in WRITERS:
             known = ", ".join(sorted(WRITERS))
             raise UnsupportedError(
-                f"cannot tell how to write {target.name!r}: the suffix {suffix!r} is not "
-                f"one of {known}"
+                f"cannot tell how to write {target.name!r}: the suffix {suffix!r} is "
+                f"none of {known}"
             )
         if standalone:
             text = WRITERS[suffix](self.document)
@@ -105,15 +106,15 @@ def derive(
     title: str | None = None,
     check: Any = None,
 ) -> Derivation:
-    """Derive a network's outputs step by step, as a document to print.
+    r"""Derive a network's outputs step by step, as a document to print.
 
     Every printed digit is correct: rounded once, from a proven enclosure of the exact
     value for the parameters, inputs and states as the exact numbers that they are.
 
     Args:
-        net: A `Network`, or anything `symrnn.load` takes. A live torch module is run as
-            well, and what it returns is held against the exact values at the end; inputs
-            that are not of its format are rounded to it first.
+        net: A `Network`, or anything `symrnn.load` takes. A live torch module is run
+            as well, and what it returns is held against the exact values at the end;
+            inputs that are not of its format are rounded to it first.
         x: Inputs, as `symrnn.evaluate` takes them.
         hx: Initial states in torch's shape; zeros by default.
         lengths: Number of steps of each sequence of a padded batch.
@@ -131,8 +132,8 @@ def derive(
     >>> weights = {"weight_ih_l0": [["-0.8769"]], "weight_hh_l0": [["-0.8218"]]}
     >>> net = symrnn.load(weights, cell="rnn_tanh")
     >>> page = symrnn.derive(net, [[3], [4], [5]]).markdown()
-    >>> print(next(line for line in page.splitlines() if line.startswith("h_{2} &\\\\app")))
-    h_{2} &\\approx \\tanh(-3.5076 + 0.8133) \\approx \\tanh(-2.6943) \\approx -0.9909 \\\\
+    >>> print(page[page.index("W_{hh} h_{1} &") :].splitlines()[0])
+    W_{hh} h_{1} &\approx -0.8218 \cdot (-0.9897) \approx 0.8133 \\
     """
     require_int(digits, "digits", 0)
     network = load(net)
@@ -167,12 +168,16 @@ def _find_check(
 
 
 def _write(target: Path, text: str) -> None:
-    """Write through a temporary file beside the target, so that it is never half-written."""
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    """Write to a temporary file beside the target, and put it in its place."""
+    target = Path(os.path.realpath(target))  # a link stays a link
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        # Not tempfile: its files are for their owner alone.
+        with open(temporary, "x", encoding="utf-8", newline="\n") as file:
             file.write(text)
-        os.replace(name, target)
+        if target.exists():
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
     except BaseException:
-        os.unlink(name)
+        temporary.unlink(missing_ok=True)
         raise

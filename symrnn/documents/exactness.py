@@ -9,6 +9,7 @@ rounded, which is never wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 from flint import fmpq
@@ -86,7 +87,7 @@ class KnownRationals(Domain[Rows]):
         return [list(row) for part in parts for row in part]
 
     def hstack(self, parts: Sequence[Rows]) -> Rows:
-        return [sum(rows, []) for rows in zip(*parts, strict=True)]
+        return [list(chain.from_iterable(rows)) for rows in zip(*parts, strict=True)]
 
     def split(self, a: Rows, widths: Sequence[int]) -> list[Rows]:
         starts = [sum(widths[:i]) for i in range(len(widths))]

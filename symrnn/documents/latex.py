@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The writer for LaTeX: a document of its own, or a fragment to ``\\input``.
+"""The writer for LaTeX: a document of its own, or a fragment for another.
 
 A fragment needs amsmath, booktabs and longtable. Both compile under pdfTeX, XeTeX and
 LuaTeX with what a basic TeX Live has.
@@ -51,6 +51,9 @@ _LOCAL = r"""\setlength{\parindent}{0pt}
 \setlength{\arraycolsep}{3pt}
 \setlength{\LTleft}{1.2em}
 """
+
+# A section begins on a new page where there is little room left on this one.
+_ROOM = "\\vskip0pt plus7\\baselineskip\\penalty-250\\vskip0pt plus-7\\baselineskip\n"
 
 _MOST_ROWS = 24  # of a table that must fit on a page
 
@@ -107,10 +110,10 @@ _ESCAPES = {
     "ł": r"\l{}",
     "Ł": r"\L{}",
 }
-_GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho "
-    "sigma tau upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi "
-    "Omega".split()
+_GREEK = re.compile(
+    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|pi|rho|"
+    "sigma|tau|upsilon|phi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Phi|Psi|"
+    "Omega"
 )
 
 
@@ -139,7 +142,7 @@ def _character(c: str) -> str:
     if greek:
         letter = greek[2].lower() if greek[1] == "SMALL" else greek[2].capitalize()
         letter = letter.replace("lamda", "lambda").replace("Lamda", "Lambda")
-        if letter in _GREEK:
+        if _GREEK.fullmatch(letter):
             return rf"\ensuremath{{\{letter}}}"
     # pdfTeX has no such letter: its code point is better than a document that stops.
     return rf'{{\ifdefined\Umathcode\char"{ord(c):X}\relax\else[U+{ord(c):04X}]\fi}}'
@@ -173,7 +176,13 @@ def _before(block: Block, previous: Block | None) -> str:
         if isinstance(previous, Paragraph):
             return "\n" if previous.leads else "\n\n" + _NO_EMPTY_LINE
         return "\n\n" + _NO_EMPTY_LINE
+    if isinstance(block, Heading) and block.level == 2 and not _is_title(previous):
+        return "\n\n" + _ROOM
     return "\n\n"
+
+
+def _is_title(block: Block | None) -> bool:
+    return isinstance(block, Heading) and block.level == 1
 
 
 def _block(block: Block, *, standalone: bool) -> str:
@@ -187,7 +196,10 @@ def _block(block: Block, *, standalone: bool) -> str:
         case Paragraph():
             return _text(block.content)
         case Equations():
-            return _environment("align*", aligned_rows(block))
+            first, *rest = aligned_rows(block)
+            # The numbers of an equation begin on the page that has its symbols.
+            first = re.sub(r"\\\\(?=(\[0.8ex\])?$)", r"\\\\*", first)
+            return _environment("align*", [first, *rest])
         case Display():
             return _environment("gather*", display_rows(block))
         case Table():
@@ -207,7 +219,7 @@ def _table(table: Table) -> str:
             [
                 rf"\hspace*{{1.2em}}\begin{{tabular}}{columns}",
                 *(*head, r"\midrule", *rows, r"\bottomrule"),
-                r"\end{tabular}",
+                r"\end{tabular}\smallskip",
             ]
         )
     return "\n".join(

@@ -8,7 +8,7 @@ an A4 page hold 88 of them. They decide where a line is broken, and nothing else
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from symrnn.documents.model import (
     Brackets,
@@ -20,6 +20,7 @@ from symrnn.documents.model import (
     Number,
     Piece,
     Sign,
+    SignName,
     Symbol,
     is_tall,
 )
@@ -35,6 +36,7 @@ _COLUMN_GAP = 1.2
 _FRAME = 3.6
 _SIGNS = {
     "plus": 2.5,
+    "negative": 1.6,
     "minus": 2.5,
     "equals": 2.8,
     "approx": 2.8,
@@ -142,7 +144,7 @@ def _broken(line: Line, room: float) -> list[Line]:
             return _broken(head, room) + _broken(tail, room)
     *before, last = line.right
     if isinstance(last, Brackets) and last.opened:
-        start, *more = _terms(last.body, room - width(tuple(before)) - 2.6)
+        start, *more = _terms(last.body, room - width(tuple(before)) - 4.6)
         if more:
             opening = Brackets(start, closed=False)
             lines = [Line(line.left, line.relation, (*before, opening))]
@@ -159,25 +161,39 @@ def _broken(line: Line, room: float) -> list[Line]:
 
 
 def _terms(math: Math, room: float) -> list[Math]:
-    """Split a sum before signs, so that each part has room."""
+    """Split a sum before its signs, so that each part has room; or products too."""
     lines: list[Math] = []
-    current: Math = ()
-    term: Math = ()
-    for piece in (*math, Sign("plus")):
-        if isinstance(piece, Sign) and piece.name in ("plus", "minus") and term:
-            if current and width(current) + width(term) > room:
-                lines.append(current)
-                current = term
+    for term in _split_before(math, ("plus", "minus")):
+        factors = [term]
+        if width(term) > room:
+            factors = _split_before(term, ("odot", "dot"))
+        for part in factors:
+            if lines and width(lines[-1]) + width(part) <= room:
+                lines[-1] = (*lines[-1], *part)
             else:
-                current = (*current, *term)
-            term = (piece,)
-        else:
-            term = (*term, piece)
-    return [*lines, current]
+                lines.append(part)
+    return lines
 
 
-def pack(formulas: Iterable[Math], room: float = LINE) -> tuple[Math, ...]:
-    """Put short formulas side by side, separated by commas and space."""
+def _split_before(math: Math, signs: tuple[SignName, ...]) -> list[Math]:
+    parts: list[Math] = [()]
+    for piece in math:
+        if isinstance(piece, Sign) and piece.name in signs and parts[-1]:
+            parts.append(())
+        parts[-1] = (*parts[-1], piece)
+    return parts
+
+
+def pack(formulas: Sequence[Math]) -> tuple[Math, ...]:
+    """Put short formulas side by side, on as few lines as they fit, evenly filled."""
+    lines = _packed(formulas, LINE)
+    narrower = LINE
+    while narrower > 0 and len(_packed(formulas, narrower - 1)) == len(lines):
+        narrower -= 1
+    return tuple(_packed(formulas, narrower))
+
+
+def _packed(formulas: Sequence[Math], room: float) -> list[Math]:
     lines: list[Math] = []
     for formula in formulas:
         gap = (Sign("comma"), Sign("quad"))
@@ -185,4 +201,4 @@ def pack(formulas: Iterable[Math], room: float = LINE) -> tuple[Math, ...]:
             lines[-1] = (*lines[-1], *gap, *formula)
         else:
             lines.append(formula)
-    return tuple(lines)
+    return lines

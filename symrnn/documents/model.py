@@ -2,9 +2,9 @@
 """What a document is made of: frozen values that a writer turns into a format.
 
 Text and mathematics are separate. Text is plain, and every writer escapes it for its
-format. Mathematics is a small tree (symbols, numbers, signs, matrices, brackets), so that
-a writer for TeX and one for MathML can read the same document. All numbers in it are
-strings already: writers compute nothing.
+format. Mathematics is a small tree (symbols, numbers, signs, matrices, brackets), so
+that a writer for TeX and one for MathML can read the same document. All numbers in it
+are strings already: writers compute nothing.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ __all__ = [
 SignName = Literal[
     "plus",
     "minus",
+    "negative",
     "equals",
     "approx",
     "dot",
@@ -189,8 +190,8 @@ class Line:
 
     Attributes:
         left: What the line is about; empty where the line continues the one above.
-        relation: ``equals``, ``approx``, or ``None`` where the line goes on with what the
-            one above left open.
+        relation: ``equals``, ``approx``, or ``None`` where the line goes on with what
+            the one above left open.
         right: The right-hand side; it may hold further relations.
     """
 

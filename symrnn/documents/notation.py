@@ -73,7 +73,7 @@ class Names:
 
     @classmethod
     def at(cls, net: Network, place: Place, t: int | None = None) -> Names:
-        """Return the names at a layer, direction and step t (from 0), or at any step."""
+        """Return the names at a layer, direction and step t (from 0), or any step."""
         layer, direction = place
         back = direction == "reverse"
         return cls(
@@ -111,7 +111,7 @@ def _latex(name: Named) -> str:
 
 
 def _split(latex: str) -> Symbol:
-    """Split ``W_{ih}`` into base and subscript; what is more complicated stays whole."""
+    """Split ``W_{ih}`` into base and subscript; anything richer stays whole."""
     found = re.fullmatch(r"([^_^]+)_(?:\{([^{}]*)\}|(\w+))", latex)
     if found:
         return Symbol(found[1], found[2] or found[3])
@@ -133,7 +133,7 @@ _TIGHT: Mapping[type, tuple[type, ...]] = {
 def spell(
     node: MatrixExpr, names: Names, values: Mapping[MatrixExpr, Shown] | None = None
 ) -> Math:
-    """Write `node` as it stands, with the numbers of `values` in place of their nodes."""
+    """Write `node` as it stands, with `values` in place of the nodes that have one."""
     return _Speller(names, values or {}).spell(node, first=True)
 
 
@@ -155,7 +155,7 @@ class _Speller:
                 return self._product(node, first=first)
             case Neg():
                 inner = self.operand(node, node.args[0], first=False)
-                negative = (Sign("minus"), *inner)
+                negative = (Sign("negative"), *inner)
                 return negative if first else (Brackets(negative),)
             case Transpose():
                 return (

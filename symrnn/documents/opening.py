@@ -181,11 +181,11 @@ def _notation(values: Values) -> Iterator[Block]:
     equals, approx = Formula((Sign("equals"),)), Formula((Sign("approx"),))
     yield Paragraph(
         (
-            "Where numbers are put in, ",
+            "Where numbers are put in, every decimal after ",
             equals,
-            " says that every decimal shown is exact, and ",
+            " is exact, and after ",
             approx,
-            f" that at least one is rounded, to {_places(values.digits)}. Nothing is "
+            f" at least one is rounded, to {_places(values.digits)}. Nothing is "
             "computed from rounded numbers: each number is the exactly carried value, "
             "rounded once, for print. The last digit of a printed result can therefore "
             "differ from what the printed terms give; it is the result that is right.",
@@ -194,8 +194,8 @@ def _notation(values: Values) -> Iterator[Block]:
     if values.shortened:
         yield Paragraph(
             (
-                "Large matrices are shown by their first and last rows and columns; dots "
-                "stand for the elements that are left out.",
+                "Large matrices are shown by their first and last rows and columns; "
+                "dots stand for the elements that are left out.",
             )
         )
 

@@ -117,7 +117,7 @@ class Values:
     def _at(
         self, trace: Trace, place: Place, t: int, b: int, node: MatrixExpr
     ) -> Array:
-        """Return a node's value in one sequence, (rows, columns) of one or the other run."""
+        """Return a node's value in one sequence, as rows and columns."""
         column = trace.inputs.order.index(b)
         shared = trace.inputs.batch == 1 or not self._depends_on_step(node)
 
@@ -157,8 +157,8 @@ class Values:
 
         Args:
             shape: Rows and columns.
-            element: Gives, for a row and a column, the value and the rational that it is
-                known to be, or ``None``.
+            element: Gives, for a row and a column, the value and the rational that
+                it is known to be, or ``None``.
             limit: Most digits after the point at which exact values are still written
                 out in full.
         """

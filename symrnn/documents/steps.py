@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The steps: each equation with its symbols, its numbers, and what comes out.
 
-Nothing here knows a cell. An equation is read from the inside out: a line for each matrix
-product with the numbers put in, then the equation with all of them in place, reduced one
-operation after the other until the value is left.
+Nothing here knows a cell. An equation is read from the inside out: a line for each
+matrix product with the numbers put in, then the equation with all of them in place,
+reduced one operation after the other until the value is left.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ class _Working:
         return self.values.node(self.place, self.t, self.b, node)
 
     def _reduction(self, root: MatrixExpr) -> list[Line]:
-        """Put numbers in, then work out what stands innermost until `root` is a value."""
+        """Put numbers in, then work out the innermost until `root` is a value."""
         nodes = [node for node in postorder(root) if operands(node)]
         lines = [self._line(root)]
         while root not in self.known:
@@ -252,7 +252,7 @@ class _Working:
 
     @staticmethod
     def _is_subtracted(node: MatrixExpr, root: MatrixExpr) -> bool:
-        """Tell whether `node` is the -b of a sum below `root`, which prints as a - b."""
+        """Tell whether `node` is the -b of a sum, which prints as a - b."""
         return isinstance(node, Neg) and any(
             isinstance(other, Add) and node in other.args for other in postorder(root)
         )

@@ -31,6 +31,7 @@ __all__ = ["aligned_rows", "display_rows", "math"]
 _SIGNS: Mapping[SignName, str] = {
     "plus": " + ",
     "minus": " - ",
+    "negative": "-",
     "equals": " = ",
     "approx": r" \approx ",
     "dot": r" \cdot ",
@@ -46,10 +47,10 @@ _ARROWS = {"right": r"\overrightarrow", "left": r"\overleftarrow"}
 
 
 def math(pieces: Math) -> str:
-    """Return `pieces` in TeX's notation, without delimiters.
+    r"""Return `pieces` in TeX's notation, without delimiters.
 
-    >>> math((Symbol("W", "ih", "(2)"), Symbol("x", "1", arrow="left")))
-    'W_{ih}^{(2)} \\\\overleftarrow{x}_{1}'
+    >>> print(math((Symbol("W", "ih", "(2)"), Symbol("x", "1", arrow="left"))))
+    W_{ih}^{(2)} \overleftarrow{x}_{1}
     """
     text = ""
     for i, piece in enumerate(pieces):
@@ -58,10 +59,10 @@ def math(pieces: Math) -> str:
         if piece == Sign("transposed") and isinstance(before, Symbol) and before.sup:
             text = text.removesuffix("}") + r"\top}"  # TeX has one superscript
             continue
-        # Products are written side by side; TeX ignores the space, but `\top x` needs it.
+        # Factors stand side by side; TeX ignores the space, but `\top x` needs it.
         beside = text and not text.endswith(" ") and not isinstance(piece, Sign)
         applied = isinstance(piece, Brackets) and isinstance(before, Function)
-        if beside and not applied:
+        if beside and not applied and before != Sign("negative"):
             text += " "
         text += word
     return text.strip()
@@ -120,7 +121,7 @@ def _matrix(matrix: Matrix) -> str:
     if numbers:
         cells = _with_centred_dots(cells)
     columns = ("r" if numbers else "c") * len(cells[0])
-    apart = r" \\ " if numbers else r" \\[0.4ex] "  # room for superscripts
+    apart = r" \\ " if numbers else r" \\[0.8ex] "  # room for superscripts
     rows = apart.join(" & ".join(row) for row in cells)
     return rf"\left[\begin{{array}}{{{columns}}} {rows} \end{{array}}\right]"
 
