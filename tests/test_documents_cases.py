@@ -6,7 +6,10 @@ weights as it prints them, where it does.
 """
 
 import random
+import re
+import subprocess
 
+import symrnn
 from symrnn.cells import (
     Cell,
     gru,
@@ -205,3 +208,22 @@ DIFFICULT = {
     ),
 }
 """What strains a page: widths, heights, symbols."""
+
+
+def derive_golden(case):
+    make, inputs = GOLDEN[case]
+    return symrnn.derive(make(), inputs)
+
+
+def compile_latex(folder, text, engine):
+    """Compile twice, as longtable asks for, and return the log of the second run."""
+    (folder / "page.tex").write_text(text, encoding="utf-8")
+    command = [engine, "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    for _ in range(2):
+        run = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+        assert run.returncode == 0, run.stdout.decode(errors="replace")[-2000:]
+    return (folder / "page.log").read_text(encoding="utf-8", errors="replace")
+
+
+def complaints(log):
+    return re.findall(r".*(?:Overfull|Underfull|Warning|Missing character).*", log)

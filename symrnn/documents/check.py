@@ -82,8 +82,8 @@ class Check:
         yield Heading(2, ("Check",))
         yield Paragraph(
             (
-                f"What was returned by {report.subject}, in {report.dtype}, against "
-                "the exact values. One ulp is the distance between neighbouring "
+                f"Compared with the exact values: {report.subject}, in {report.dtype}. "
+                "One ulp is the distance between neighbouring "
                 f"{report.dtype} numbers at the exact value; the nearest of them is at "
                 "most half an ulp away.",
                 *notes,

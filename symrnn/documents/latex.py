@@ -196,14 +196,21 @@ def _block(block: Block, *, standalone: bool) -> str:
         case Paragraph():
             return _text(block.content)
         case Equations():
-            first, *rest = aligned_rows(block)
-            # The numbers of an equation begin on the page that has its symbols.
-            first = re.sub(r"\\\\(?=(\[0.8ex\])?$)", r"\\\\*", first)
-            return _environment("align*", [first, *rest])
+            return _environment("align*", _kept_together(aligned_rows(block)))
         case Display():
             return _environment("gather*", display_rows(block))
         case Table():
             return _table(block)
+
+
+def _kept_together(rows: list[str]) -> list[str]:
+    """Forbid a new page after the symbols of an equation, and before its value."""
+    return [
+        re.sub(r"\\\\(?=(\[0.8ex\])?$)", r"\\\\*", row)
+        if i in (0, len(rows) - 2)
+        else row
+        for i, row in enumerate(rows)
+    ]
 
 
 def _environment(name: str, rows: list[str]) -> str:
@@ -217,7 +224,7 @@ def _table(table: Table) -> str:
     if len(rows) <= _MOST_ROWS:
         return "\n".join(
             [
-                rf"\hspace*{{1.2em}}\begin{{tabular}}{columns}",
+                rf"\smallskip\hspace*{{1.2em}}\begin{{tabular}}{columns}",
                 *(*head, r"\midrule", *rows, r"\bottomrule"),
                 r"\end{tabular}\smallskip",
             ]

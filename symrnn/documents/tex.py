@@ -121,7 +121,8 @@ def _matrix(matrix: Matrix) -> str:
     if numbers:
         cells = _with_centred_dots(cells)
     columns = ("r" if numbers else "c") * len(cells[0])
-    apart = r" \\ " if numbers else r" \\[0.8ex] "  # room for superscripts
+    high = any("^" in cell for row in cells for cell in row)
+    apart = r" \\[0.8ex] " if high else r" \\ "
     rows = apart.join(" & ".join(row) for row in cells)
     return rf"\left[\begin{{array}}{{{columns}}} {rows} \end{{array}}\right]"
 
