@@ -201,7 +201,20 @@ def test_one_step_of_a_cell():
     net = Network.from_arrays(rnn("relu", bias=False), arrays, single_step=True)
     text = symrnn.derive(net, [1], ["0.5"]).markdown()
     assert "The cell returns the new state" in text
+    assert "h_{1} &= 0.625" in text.split("## Output")[1]
     assert "<code>weight\\_ih</code>" in text
+
+
+def test_words_in_names_stay_words():
+    """A state called h_tilde prints as h with a subscript, with a step or without."""
+    W, h = matrix("W", hidden_size, input_size), previous("h_tilde", hidden_size)
+    equations = {quantity("h_tilde", hidden_size): add(matmul(W, x), h)}
+    cell = Cell.define("sum", parameters=[W], equations=equations)
+    net = Network.from_arrays(cell, {"W_l0": [[1]]})
+    text = symrnn.derive(net, [[1], [2]]).markdown()
+    assert r"h_{\mathrm{tilde},2} &= 2 + 1 = 3" in text
+    assert r"h_{\mathrm{tilde},n} &= h_{\mathrm{tilde},2} = 3" in text
+    assert r"the last state $h_{\mathrm{tilde}}$" in text
 
 
 def test_symbols_are_those_of_the_unrolled_equations():

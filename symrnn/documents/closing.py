@@ -20,7 +20,7 @@ from symrnn.documents.model import (
     Sign,
     Symbol,
 )
-from symrnn.documents.notation import Names
+from symrnn.documents.notation import Names, letter
 from symrnn.documents.opening import shape_text
 from symrnn.documents.printed import Values
 from symrnn.documents.steps import MOST_SEQUENCES
@@ -52,7 +52,7 @@ def _output(values: Values) -> Iterator[Block]:
     text: list[Inline] = [
         Code("output"),
         " holds the state ",
-        Formula((Symbol(net.cell.states[0]),)),
+        Formula((letter(net.cell.states[0]),)),
         " of the last layer, one step in each row" if net.num_layers > 1
         else ", one step in each row",
     ]  # fmt: skip
@@ -87,7 +87,7 @@ def _last_states(values: Values) -> Iterator[Block]:
 
 def _about_last_states(values: Values, state: str, name: str) -> tuple[Inline, ...]:
     net, inputs = values.net, values.trace.inputs
-    symbol = Formula((Symbol(state),))
+    symbol = Formula((letter(state),))
     shape = f"Its shape in torch is {_shape(values, state)}."
     if inputs.layout.single_step:
         return "The cell returns the new state ", symbol, f". {shape}"
@@ -115,19 +115,23 @@ def _assembled(
     """Yield one result for one sequence: symbols in place, then numbers."""
     if values.trace.inputs.batch > 1:
         yield Paragraph((f"Sequence {b + 1}:",), leads=True)
-    base, _, sub = name.partition("_")
-    left: Math = (Symbol(base, sub),) if sub else (Symbol(rf"\mathrm{{{base}}}"),)
-    if values.trace.inputs.layout.single_step:
-        place, t, state = parts[0][0]
-        left = (Names.at(values.net, place, t).state(state), Sign("transposed"))
-    rows = [tuple(_laid_down(values, part) for part in row) for row in parts]
     shown = values.rows(parts, b)
-    alone = len(rows) == len(rows[0]) == 1
-    lines = [
-        Line((), "equals", rows[0][0] if alone else (Matrix(_elided(rows)),)),
-        Line((), "equals" if shown.exact else "approx", (shown.math,)),
-    ]
+    symbols = _symbols(values, parts)
+    value = Line((), "equals" if shown.exact else "approx", (shown.math,))
+    if values.trace.inputs.layout.single_step:
+        yield Equations(tuple(fill(symbols, [value], width(symbols))))
+        return
+    left: Math = (Symbol(rf"\mathrm{{{name}}}"),)
+    if name != "output":
+        left = (Names(cell=values.net.cell, now="n").state(parts[0][0][2]),)
+    lines = [Line((), "equals", symbols), value]
     yield Equations(tuple(fill(left, lines, width(left))))
+
+
+def _symbols(values: Values, parts: list[list[Part]]) -> Math:
+    """Return the states that a result is made of, in their places."""
+    rows = [tuple(_laid_down(values, part) for part in row) for row in parts]
+    return rows[0][0] if len(rows) == len(rows[0]) == 1 else (Matrix(_elided(rows)),)
 
 
 def _laid_down(values: Values, part: Part) -> Math:

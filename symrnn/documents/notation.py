@@ -34,7 +34,7 @@ from symrnn.language import (
 )
 from symrnn.network import Network, Place
 
-__all__ = ["Names", "Shown", "spell"]
+__all__ = ["Names", "Shown", "letter", "spell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,11 @@ class Names:
         sizes = dict(zip(self.cell.states, self.cell.state_sizes, strict=True))
         targets = {line.name: line.target for line in self.cell.equations}
         return self.symbol(previous(state, sizes[state]) if before else targets[state])
+
+
+def letter(state: str) -> Symbol:
+    """Return the symbol of a state at no step in particular."""
+    return _split(state)
 
 
 def _latex(name: Named) -> str:

@@ -94,7 +94,8 @@ def _symbol(symbol: Symbol) -> str:
         base = f"{{{base}}}"
     if symbol.arrow:
         base = f"{_ARROWS[symbol.arrow]}{{{base}}}"
-    sub = f"_{{{symbol.sub}}}" if symbol.sub else ""
+    words = re.sub(r"[A-Za-z]{3,}", r"\\mathrm{\g<0>}", symbol.sub)
+    sub = f"_{{{words}}}" if words else ""
     sup = f"^{{{symbol.sup}}}" if symbol.sup else ""
     return base + sub + sup
 
