@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 
 import mpmath
 import numpy as np
+from flint import arb
 
 from symrnn.cells import find_cell
+from symrnn.domains.ball import BallDomain, Balls
 from symrnn.network import Network
 
 # --- the oracle ---------------------------------------------------------------------
@@ -443,3 +445,18 @@ def as_objects(values: Any) -> Any:
             element = element[i]
         array[index] = element
     return array
+
+
+# --- numbers known to some digits only ----------------------------------------------
+
+
+class WideBallDomain(BallDomain):
+    """Balls in which every parameter stands for all numbers within `radius` of it."""
+
+    def __init__(self, precision: int, radius: float) -> None:
+        super().__init__(precision)
+        self.radius = radius
+
+    def parameter(self, name: str, values: Any, place: tuple[int, str]) -> Balls:
+        error = arb(0, self.radius)
+        return self.matrix(values).map(lambda ball: ball + error)
