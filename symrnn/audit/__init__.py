@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Audits: what a float network returned, against what the mathematics says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symrnn.audit.compare import compare
+from symrnn.audit.enclosure import planned_places
+from symrnn.audit.places import Grid
+from symrnn.audit.report import ElementError as ElementError
+from symrnn.audit.report import Environment as Environment
+from symrnn.audit.report import Report as Report
+from symrnn.audit.report import Statement as Statement
+from symrnn.audit.report import TensorReport as TensorReport
+from symrnn.audit.statements import reach_verdict, remark, state
+from symrnn.audit.subject import Subject, read_subject
+from symrnn.audit.summary import summarise, summarise_without_exact
+from symrnn.audit.tolerance import Tolerance as Tolerance
+from symrnn.audit.tolerance import default_tolerance
+from symrnn.audit.torch_run import run_torch
+from symrnn.errors import SourceError
+from symrnn.evaluate import MAX_PRECISION, evaluate_inputs
+from symrnn.network import Network
+from symrnn.sources import is_torch_module, load, recurrent_module
+from symrnn.trace import Array, PackedArray, Trace
+
+__all__ = [
+    "ElementError",
+    "Environment",
+    "Report",
+    "Statement",
+    "TensorReport",
+    "Tolerance",
+    "audit",
+]
+
+
+def audit(
+    model: Any,
+    x: Any,
+    hx: Any = None,
+    *,
+    lengths: Any = None,
+    outputs: Any = None,
+    dtype: Any = None,
+    tolerance: Tolerance | None = None,
+    grad: bool = False,
+    prefix: str | None = None,
+    max_precision: int = MAX_PRECISION,
+) -> Report:
+    """Judge what a network returned in floating point by the exact values.
+
+    Every output is compared with an enclosure of its exact value for the parameters,
+    inputs and states as the exact numbers that they are. Errors are absolute, and in
+    ulps of the subject's format *at the exact value*: the distance between neighbouring
+    floats of the binade that holds it; below the smallest normal number, the spacing of
+    the subnormals; beyond the largest number, as if exponents had no limit (Muller et
+    al., Handbook of Floating-Point Arithmetic, 2.3.2). NaN and infinity are verdicts,
+    not exceptions; infinity is right where the exact value rounds to it.
+
+    Args:
+        model: A live ``torch.nn.RNN``, ``LSTM``, ``GRU`` or ``…Cell``, or a model that
+            contains one: torch is run, on the module's device, and the module is left
+            as it was. With `outputs`, anything `symrnn.load` takes.
+        x: Inputs as for `symrnn.evaluate`. A tensor must have the module's dtype;
+            anything else is rounded to it, and the exact values are those for the
+            rounded numbers, which the report says. With `outputs`, `x` and `hx` are
+            taken exactly.
+        hx: Initial states in torch's shape; zeros by default.
+        lengths: Number of steps of each sequence of a padded batch; torch is run on the
+            packed batch, and its output padded again.
+        outputs: Somebody's ``(output, h_n)``, ``(output, h_n, c_n)`` or output alone,
+            as tensors, arrays or a ``PackedSequence``, to be judged instead of torch's;
+            ``h`` or ``(h, c)`` for a single-step cell.
+        dtype: The float format of `outputs`, such as ``"float32"``; theirs by default.
+        tolerance: What is allowed; by default ``torch.testing.assert_close``'s figures
+            for the format.
+        grad: Whether torch runs in grad mode. On a CPU, float32 LSTMs then take another
+            kernel, and return other numbers.
+        prefix: Which part of a bigger model, as for `symrnn.load`.
+        max_precision: Working precision, in bits, at which to give up.
+
+    Raises:
+        ShapeError: A shape of `x`, `hx`, `lengths` or `outputs` does not fit; checked
+            before anything reaches torch.
+        SourceError: The model or its outputs cannot be read.
+        UnsupportedError: A tensor's dtype is not the module's, the module is random, or
+            torch refuses to run it.
+        UndecidedError: An element is nearer to its tolerance than `max_precision` can
+            tell.
+
+    >>> import torch, symrnn
+    >>> lstm = torch.nn.LSTM(2, 3)
+    >>> report = symrnn.audit(lstm, torch.ones(5, 2))
+    >>> report.verdict, [tensor.name for tensor in report.tensors]
+    ('holds', ['output', 'h_n', 'c_n'])
+    >>> output, (h_n, c_n) = lstm(torch.ones(5, 2))
+    >>> report = symrnn.audit(
+    ...     lstm, torch.ones(5, 2), outputs=(-output, h_n, c_n),
+    ...     tolerance=symrnn.Tolerance(ulps=64),
+    ... )
+    >>> report.verdict, report.first_violation.location.step
+    ('violated', 0)
+    """
+    if tolerance is not None and not isinstance(tolerance, Tolerance):
+        raise TypeError(
+            f"tolerance must be a symrnn.Tolerance, such as Tolerance(ulps=4) or "
+            f"Tolerance(1e-6, 1e-8) (got {tolerance!r})"
+        )
+    net = load(model, prefix=prefix)
+    if outputs is not None:
+        subject = read_subject(net, x, hx, lengths, outputs, dtype)
+    elif is_torch_module(model):
+        _require_own_dtype(net, dtype)
+        module = recurrent_module(model, prefix)
+        subject = run_torch(module, net, x, hx, lengths, grad=grad)
+    else:
+        raise SourceError(
+            f"a {type(model).__name__} cannot be run as a subject; give a live torch "
+            "module, or what somebody computed as outputs=(output, h_n)"
+        )
+    allowed = tolerance or default_tolerance(subject.format)
+    return _report(net, subject, allowed, max_precision)
+
+
+def _require_own_dtype(net: Network, dtype: Any) -> None:
+    if dtype is not None and str(dtype).removeprefix("torch.") != net.dtype:
+        raise SourceError(
+            f"torch runs this module in {net.dtype}, not in {dtype}; convert the "
+            "module, or leave dtype= out"
+        )
+
+
+def _report(
+    net: Network, subject: Subject, tolerance: Tolerance, max_precision: int
+) -> Report:
+    found = (net.first_non_finite(), subject.inputs.first_non_finite())
+    causes = tuple(cause for cause in found if cause is not None)
+    if causes or all(values.size == 0 for values in subject.values.values()):
+        tensors = tuple(
+            summarise_without_exact(values, subject.grids[name], subject.format)
+            for name, values in subject.values.items()
+        )
+    else:
+        tensors = _judge(net, subject, tolerance, max_precision)
+    return Report(
+        verdict=reach_verdict(causes, tensors),
+        subject=subject.name,
+        network=repr(net),
+        dtype=subject.format.name,
+        tolerance=tolerance,
+        tensors=tensors,
+        environment=subject.environment,
+        causes=causes,
+        notes=(*subject.notes, *remark(causes, tensors)),
+        statements=tuple(state(subject.environment, tolerance, exact=not causes)),
+    )
+
+
+def _judge(
+    net: Network, subject: Subject, tolerance: Tolerance, max_precision: int
+) -> tuple[TensorReport, ...]:
+    target = subject.format
+    trace = evaluate_inputs(
+        net,
+        subject.inputs,
+        places=planned_places(target),
+        keep="states",
+        max_precision=max_precision,
+    )
+    tensors = []
+    for name, values in subject.values.items():
+        grid = subject.grids[name]
+        exact = _exact_values(trace, name, grid)
+        found = compare(exact, values, grid, target, tolerance)
+        tensors.append(summarise(found, exact, values, grid, target))
+    return tuple(tensors)
+
+
+def _exact_values(trace: Trace, name: str, grid: Grid) -> Array:
+    if name != "output":
+        return trace.state(name.removesuffix("_n"))
+    output = trace.output
+    if not isinstance(output, PackedArray):
+        return output
+    # The subject may have packed sequences of equal length in another order.
+    inputs = trace.inputs
+    places = [(t, b) for t, n in enumerate(inputs.widths) for b in inputs.order[:n]]
+    rows = {place: row for row, place in enumerate(places)}
+    steps, elements = grid.step[:, 0].tolist(), grid.batch[:, 0].tolist()
+    return output.data[[rows[place] for place in zip(steps, elements, strict=True)]]

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A subject's numbers against enclosures of the exact ones.
+
+Errors are counted in ulps of the subject's format **at the exact value**: the distance
+between neighbouring floats of the binade that holds it, the subnormal spacing below the
+smallest normal number, and as if exponents had no limit beyond the largest
+(`symrnn.formats.FloatFormat.ulp_exponent`). A correctly rounded number is off by at
+most 1/2 ulp.
+
+Note [Judged once, exactly]
+    An element holds if the upper end of its error is within tolerance, and is violated
+    if the lower end is beyond. The few in between, and those whose correct rounding is
+    open, are asked for again more precisely. All comparisons are between rationals;
+    floats are made at the end, rounded outwards.
+
+Note [Overflow]
+    Where the exact value rounds to infinity, infinity is right: an error of 0 ulps.
+    A finite number is wrong there, however near, and so is an infinity elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from flint import fmpq
+
+from symrnn.audit.enclosure import Enclosure, narrow_in_ulps
+from symrnn.audit.places import Grid
+from symrnn.audit.rounding import round_array
+from symrnn.audit.tolerance import Tolerance
+from symrnn.domains.base import Interval
+from symrnn.errors import UndecidedError
+from symrnn.formats import FloatFormat, as_rational, nearest_float, power_of_two
+from symrnn.trace import Array, Rule
+
+__all__ = ["Judgement", "compare", "round_up"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One element of a subject.
+
+    Attributes:
+        low: Lower bound of its error, in ulps.
+        high: Upper bound.
+        absolute: Upper bound of its error.
+        tolerance: What is allowed there.
+        holds: Whether its error is.
+        correct: Whether it is the format's number nearest to the exact value.
+        overflows: Whether that number is infinite.
+    """
+
+    low: float
+    high: float
+    absolute: float
+    tolerance: float
+    holds: bool
+    correct: bool
+    overflows: bool
+
+
+class _Judge:
+    """The rules of this module for one format and tolerance."""
+
+    def __init__(self, target: FloatFormat, tolerance: Tolerance) -> None:
+        self.target = target
+        self.tolerance = tolerance
+        half_ulp = power_of_two(target.emax - target.precision)
+        self.overflow = power_of_two(target.emax + 1) - half_ulp
+
+    def judge(
+        self, subject: float, representable: bool, value: Enclosure
+    ) -> Judgement | None:
+        """Return the judgement, or ``None`` where the enclosure leaves it open."""
+        overflows = value.least >= self.overflow
+        if not overflows and value.most >= self.overflow:
+            return None
+        allowed = self.tolerance.at(value)
+        if not math.isfinite(subject):
+            # NaN compares as neither.
+            right = overflows and (subject > 0 < value.lo or subject < 0 > value.hi)
+            error = 0.0 if right else math.inf
+            tolerance = _nearest(allowed[0])
+            return Judgement(error, error, error, tolerance, right, right, overflows)
+        low, high = _distance(as_rational(subject), value)
+        if low <= allowed[1] and high > allowed[0]:
+            return None
+        correct = representable and self._is_nearest(subject, low, high, value)
+        if correct is None:
+            return None
+        return Judgement(
+            _round_down(low * power_of_two(-value.most_exponent)),
+            round_up(high * power_of_two(-value.least_exponent)),
+            round_up(high),
+            _nearest(allowed[0]),
+            high <= allowed[0] and not overflows,
+            correct,
+            overflows,
+        )
+
+    def again(self, subject: float, representable: bool) -> Rule:
+        """Return `judge` as a rule for `symrnn.Array.decide`."""
+        enclose = narrow_in_ulps(self.target)
+
+        def rule(lo: Any, hi: Any) -> Judgement | None:
+            value = enclose(lo, hi)
+            return None if value is None else self.judge(subject, representable, value)
+
+        return rule
+
+    def _is_nearest(
+        self, subject: float, low: fmpq, high: fmpq, value: Enclosure
+    ) -> bool | None:
+        half = power_of_two(value.least_exponent - 1)
+        if low > 2 * half:  # 2: the ulp at the other end may be twice as large
+            return False
+        bottom = value.least_exponent + self.target.precision - 1
+        if high < half and math.frexp(subject)[1] > bottom:
+            return True  # both in one binade, where the floats are evenly spaced
+        nearest = nearest_float(value.lo, value.hi, self.target)
+        if nearest is not None:
+            return nearest == subject
+        ends = (nearest_float(q, q, self.target) for q in (value.lo, value.hi))
+        return None if subject in ends else False
+
+
+def compare(
+    exact: Array,
+    subject: npt.NDArray[np.float64],
+    grid: Grid,
+    target: FloatFormat,
+    tolerance: Tolerance,
+) -> npt.NDArray[np.object_]:
+    """Return a `Judgement` of every element of a result.
+
+    Args:
+        exact: The exact values, of the same shape.
+        subject: The subject's numbers as float64.
+        grid: What the elements stand for.
+        target: The subject's format.
+        tolerance: What is allowed.
+
+    Raises:
+        UndecidedError: An element is within tolerance or not by less than the precision
+            limit can tell.
+    """
+    judge = _Judge(target, tolerance)
+    values = exact.decide(narrow_in_ulps(target)).reshape(-1)
+    representable = (round_array(subject, target) == subject).reshape(-1).tolist()
+    numbers = subject.reshape(-1).tolist()
+    found = np.empty(len(numbers), dtype=object)
+    for i, number in enumerate(numbers):
+        found[i] = judge.judge(number, representable[i], values[i])
+        if found[i] is None:
+            index = tuple(int(n) for n in np.unravel_index(i, subject.shape))
+            rule = judge.again(number, representable[i])
+            found[i] = _refined(exact[index], rule, f"{grid.locate(index)} = {number}")
+    return found.reshape(subject.shape)
+
+
+def _refined(exact: Array, rule: Rule, what: str) -> Judgement:
+    """Judge one element with as much precision as that takes."""
+    try:
+        found: Any = exact.decide(rule)
+    except UndecidedError as error:
+        raise UndecidedError(
+            f"{what} is so near to the limit of the tolerance, or to a tie between two "
+            f"floats, that the precision limit does not tell on which side: {error}"
+        ) from None
+    return cast(Judgement, found[()])
+
+
+def _distance(subject: fmpq, value: Enclosure) -> Interval:
+    """Enclose |subject - exact|."""
+    to_lo, to_hi = subject - value.lo, subject - value.hi
+    if to_hi >= 0:
+        return to_hi, to_lo
+    if to_lo <= 0:
+        return -to_lo, -to_hi
+    return fmpq(0), max(to_lo, -to_hi)
+
+
+def round_up(q: fmpq) -> float:
+    """Return a float that is not below the non-negative rational `q`.
+
+    >>> round_up(fmpq(0)), round_up(fmpq(1, 10)) > 0.1
+    (0.0, True)
+    """
+    return float(np.nextafter(_nearest(q), math.inf)) if q != 0 else 0.0
+
+
+def _round_down(q: fmpq) -> float:
+    return float(np.nextafter(_nearest(q), 0.0))
+
+
+def _nearest(q: fmpq) -> float:
+    try:
+        return int(q.p) / int(q.q)
+    except OverflowError:
+        return math.inf

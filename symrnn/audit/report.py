@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What an audit found, as data and as plain text."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Literal
+
+from symrnn.audit.places import Location
+from symrnn.audit.tolerance import Tolerance
+
+__all__ = [
+    "SCHEMA",
+    "ElementError",
+    "Environment",
+    "Report",
+    "Statement",
+    "TensorReport",
+    "Verdict",
+]
+
+SCHEMA = "symrnn.audit/1"
+"""Version of what `Report.to_dict` returns; raised when a key changes its meaning."""
+
+Verdict = Literal["holds", "violated", "not finite"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElementError:
+    """One element of the subject against the exact value.
+
+    Attributes:
+        location: Where it is.
+        subject: The subject's number, in the fewest decimals that tell it from others.
+        subject_hex: The same as a hexadecimal float, which is exact.
+        exact: The exact value to 20 correct digits, or ``None`` where there is none.
+        ulps: Lower and upper bound of the error, in ulps of the subject's format at the
+            exact value; ``None`` as before.
+        absolute: Upper bound of the error.
+        tolerance: What is allowed there.
+        holds: Whether the error is within tolerance.
+        exact_overflows: Whether the exact value, rounded to the format, is infinite.
+    """
+
+    location: Location
+    subject: str
+    subject_hex: str
+    exact: str | None = None
+    ulps: tuple[float, float] | None = None
+    absolute: float | None = None
+    tolerance: float | None = None
+    holds: bool = False
+    exact_overflows: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorReport:
+    """One result: how far its elements are from the exact values.
+
+    Figures are over the elements that are no padding; ``None`` where there are none, or
+    no exact values. An element that is NaN, or infinite where it should not be, has an
+    infinite error.
+
+    Attributes:
+        name: ``"output"``, ``"h_n"``, …
+        shape: Its shape.
+        elements: Number of elements, padding left out.
+        padding: Number of elements beyond a sequence's length; exactly 0 is right.
+        violations: Number of elements beyond tolerance, padding included; ``None``
+            where there are no exact values.
+        not_finite: Number of elements that are NaN or infinite.
+        overflows: Number of those that are infinite rightly: the exact value rounds so.
+        max_ulps: Upper bound of the largest error, in ulps.
+        max_absolute: Upper bound of the largest absolute error.
+        mean_ulps: Mean of the errors' upper bounds, in ulps.
+        median_ulps: Their median.
+        correctly_rounded: Fraction of elements that are the format's number nearest to
+            the exact value, ties to even.
+        worst: The element with the largest error for its tolerance.
+        first_violation: The first beyond tolerance, in the order of computing.
+        first_not_finite: The first that is NaN or infinite, in that order.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    elements: int
+    padding: int
+    violations: int | None = 0
+    not_finite: int = 0
+    overflows: int = 0
+    max_ulps: float | None = None
+    max_absolute: float | None = None
+    mean_ulps: float | None = None
+    median_ulps: float | None = None
+    correctly_rounded: float | None = None
+    worst: ElementError | None = None
+    first_violation: ElementError | None = None
+    first_not_finite: ElementError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What the subject ran in; ``None`` where symrnn did not run it.
+
+    Attributes:
+        symrnn: Version.
+        python: Version.
+        dtype: The subject's float format.
+        torch: Version.
+        device: Where the module is.
+        threads: ``torch.get_num_threads()``.
+        grad_mode: ``"no_grad"``, ``"grad"`` or ``"inference_mode"``. On a CPU, float32
+            LSTMs take different kernels in the first two, with different results.
+        onednn: Whether torch may use oneDNN kernels.
+        cpu_capability: The vector instructions that torch chose.
+        flushes_subnormals: Whether the thread's arithmetic flushed them to zero.
+    """
+
+    symrnn: str
+    python: str
+    dtype: str
+    torch: str | None = None
+    device: str | None = None
+    threads: int | None = None
+    grad_mode: str | None = None
+    onednn: bool | None = None
+    cpu_capability: str | None = None
+    flushes_subnormals: bool | None = None
+
+    def __str__(self) -> str:
+        known = [(f.name, getattr(self, f.name)) for f in fields(self)]
+        return ", ".join(f"{name} {v}" for name, v in known if v is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A claim of the report, and what kind it is.
+
+    Attributes:
+        kind: ``"proven"`` holds for the numbers as they are, ``"measured"`` is true of
+            this run, ``"assumed"`` was taken for granted.
+        text: The claim.
+    """
+
+    kind: Literal["proven", "measured", "assumed"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The result of `symrnn.audit`.
+
+    ``print(report)`` shows it, ``report.passed`` is the answer in one word.
+
+    Attributes:
+        verdict: ``"holds"``: every element is within tolerance. ``"not finite"``: a
+            parameter or input is NaN or infinite, or an output is and should not be.
+            ``"violated"``: everything else.
+        subject: Whose outputs they are.
+        network: The network, in short.
+        dtype: The subject's float format.
+        tolerance: What was allowed.
+        tensors: One report for each result.
+        environment: What the subject ran in.
+        causes: The parameters and inputs that are not finite, in words.
+        notes: What else a reader must know, such as inputs that were rounded.
+        statements: What the report claims, and how well.
+    """
+
+    verdict: Verdict
+    subject: str
+    network: str
+    dtype: str
+    tolerance: Tolerance
+    tensors: tuple[TensorReport, ...]
+    environment: Environment
+    causes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    statements: tuple[Statement, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the verdict is ``"holds"``."""
+        return self.verdict == "holds"
+
+    @property
+    def worst(self) -> ElementError | None:
+        """The element with the largest error for its tolerance, of all results."""
+        found = [t.worst for t in self.tensors if t.worst is not None]
+        return max(found, key=_severity, default=None)
+
+    @property
+    def first_not_finite(self) -> ElementError | None:
+        """Where results first leave the finite numbers: output first, then states."""
+        found = (t.first_not_finite for t in self.tensors)
+        return next((e for e in found if e is not None), None)
+
+    @property
+    def first_violation(self) -> ElementError | None:
+        """The first element beyond tolerance: output first, then states."""
+        found = (t.first_violation for t in self.tensors)
+        return next((e for e in found if e is not None), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data for ``json.dumps``.
+
+        The key ``"schema"`` names its version. JSON has no infinity and no NaN: they
+        come as the strings ``"inf"``, ``"-inf"`` and ``"nan"``.
+        """
+        return {"schema": SCHEMA, "passed": self.passed, **_plain(self)}
+
+    def __str__(self) -> str:
+        from symrnn.audit.text import report_text
+
+        return report_text(self)
+
+
+def _severity(element: ElementError) -> tuple[bool, float]:
+    error, allowed = element.absolute, element.tolerance
+    if error is None or allowed is None:
+        return not element.holds, math.inf
+    return not element.holds, error / allowed if allowed else math.inf * bool(error)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Exact arrays, rounded to a float format once, to nearest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from flint import fmpq
+
+from symrnn.formats import FloatFormat, nearest_float
+from symrnn.inputs import Inputs
+from symrnn.numbers import Exact, to_fraction
+
+__all__ = ["round_array", "round_inputs"]
+
+_NUMPY = {"float64": np.float64, "float32": np.float32, "float16": np.float16}
+
+
+def round_array(values: Exact, target: FloatFormat) -> npt.NDArray[np.float64]:
+    """Return the numbers of `target` nearest to `values`, ties to even, as float64.
+
+    NaN and infinity stay; what is beyond the largest finite number becomes infinite.
+
+    >>> from symrnn.formats import FORMATS
+    >>> round_array(np.array([1e-50, 1 + 2.0**-8, 1e40]), FORMATS["bfloat16"]).tolist()
+    [0.0, 1.0, inf]
+    """
+    if values.dtype == object or target.name not in _NUMPY:
+        return _round_each(values, target)
+    with np.errstate(over="ignore", under="ignore"):
+        return values.astype(_NUMPY[target.name]).astype(np.float64)
+
+
+def _round_each(values: Exact, target: FloatFormat) -> npt.NDArray[np.float64]:
+    flat = [_round(value, target) for value in values.reshape(-1).tolist()]
+    return np.array(flat, dtype=np.float64).reshape(values.shape)
+
+
+def _round(value: Any, target: FloatFormat) -> float | None:
+    if isinstance(value, float) and not np.isfinite(value):
+        return value
+    fraction = to_fraction(value)
+    exact = fmpq(fraction.numerator, fraction.denominator)
+    return nearest_float(exact, exact, target)
+
+
+def round_inputs(inputs: Inputs, target: FloatFormat) -> tuple[Inputs, tuple[str, ...]]:
+    """Return inputs rounded to a format, and what that changed, in words."""
+    x = round_array(inputs.x, target)
+    notes = [_change("x", inputs.x, x, target)]
+    states = inputs.states
+    if states is not None:
+        rounded = {name: round_array(values, target) for name, values in states.items()}
+        notes += [_change(f"hx {n}", states[n], rounded[n], target) for n in states]
+        states = rounded
+    return replace(inputs, x=x, states=states), tuple(n for n in notes if n)
+
+
+def _change(
+    what: str, given: Exact, rounded: npt.NDArray[np.float64], target: FloatFormat
+) -> str:
+    changed = (given != rounded) & (given == given)  # NaN is not itself, and stays
+    count = int(np.count_nonzero(changed))
+    if not count:
+        return ""
+    first = tuple(np.argwhere(changed)[0])
+    return (
+        f"{what}: {count} of {changed.size} numbers were rounded to {target.name}, "
+        f"which the subject saw (the first from {given[first]} to {rounded[first]})"
+    )

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The verdict of a report, and what it says in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from symrnn.audit.report import Environment, Statement, TensorReport, Verdict
+from symrnn.audit.tolerance import Tolerance
+
+__all__ = ["reach_verdict", "remark", "state"]
+
+
+def reach_verdict(causes: Sequence[str], tensors: Sequence[TensorReport]) -> Verdict:
+    """Return the verdict on results that have been compared.
+
+    Args:
+        causes: Parameters and inputs that are not finite.
+        tensors: What was found in each result.
+    """
+    if causes or any(t.not_finite > t.overflows for t in tensors):
+        return "not finite"
+    return "violated" if any(t.violations for t in tensors) else "holds"
+
+
+def remark(causes: Sequence[str], tensors: Sequence[TensorReport]) -> Iterator[str]:
+    """Yield what a reader of the figures must know."""
+    if all(t.elements == 0 for t in tensors):
+        yield "the results have 0 elements, so nothing was compared"
+    if causes:
+        yield "there are no exact values to compare with, because of what is not finite"
+        if not any(t.not_finite for t in tensors):
+            yield "all outputs of the subject are finite nevertheless"
+        return
+    for t in tensors:
+        wrong = t.not_finite - t.overflows
+        if wrong:
+            yield f"{t.name}: {wrong} elements are NaN or infinite, and should not be"
+        if t.overflows:
+            yield (
+                f"{t.name}: {t.overflows} elements are infinite rightly: their exact "
+                "values are beyond the largest finite number"
+            )
+
+
+def state(
+    environment: Environment, tolerance: Tolerance, *, exact: bool
+) -> Iterator[Statement]:
+    """Yield what the report claims, and how well.
+
+    Args:
+        environment: What the subject ran in.
+        tolerance: What was allowed.
+        exact: Whether there were exact values.
+    """
+    if exact:
+        yield Statement(
+            kind="proven",
+            text="each error lies between its bounds, in exact arithmetic on the "
+            "parameters, inputs and outputs as they are; bounds are rounded outwards, "
+            "and exact values are correct to the digits shown",
+        )
+    if environment.torch is None:
+        yield Statement(
+            kind="assumed",
+            text="the outputs are those of this network for these inputs",
+        )
+    else:
+        yield Statement(
+            kind="measured",
+            text="the outputs are those of one run in the environment below; another "
+            "version, thread count, grad mode or processor may give others",
+        )
+    yield Statement(
+        kind="assumed",
+        text=f"the tolerance {tolerance} is a convention, not derived from the network",
+    )
+    yield Statement(kind="assumed", text="FLINT's ball arithmetic encloses")

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The numbers to be judged, checked and put under torch's names."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symrnn import __version__
+from symrnn.audit.places import Grid, result_grids
+from symrnn.audit.report import Environment
+from symrnn.audit.rounding import round_array, round_inputs
+from symrnn.errors import ShapeError, SourceError
+from symrnn.formats import FloatFormat, find_format
+from symrnn.inputs import Inputs, read_inputs
+from symrnn.network import Network
+from symrnn.numbers import Exact, exact_array, float_format
+
+__all__ = ["Subject", "check_outputs", "flatten", "numbers_of", "read_subject"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """Outputs, and all that is needed to judge them.
+
+    Attributes:
+        name: Whose they are.
+        inputs: The inputs as the subject saw them.
+        format: Its float format.
+        values: The outputs by name, float64 in torch's shapes.
+        grids: What their elements stand for, by name.
+        environment: What it ran in.
+        notes: What a reader must know.
+    """
+
+    name: str
+    inputs: Inputs
+    format: FloatFormat
+    values: dict[str, npt.NDArray[np.float64]]
+    grids: dict[str, Grid]
+    environment: Environment
+    notes: tuple[str, ...]
+
+
+def read_subject(
+    net: Network, x: Any, hx: Any, lengths: Any, outputs: Any, dtype: Any
+) -> Subject:
+    """Take outputs that somebody else computed; see `symrnn.audit` for the arguments.
+
+    Raises:
+        ShapeError: Shapes do not fit; both are in the message.
+        SourceError: The outputs' format is not known.
+    """
+    target = _given_format(outputs, dtype)
+    inputs = read_inputs(net, x, hx, lengths=lengths)
+    values, grids = check_outputs(net, inputs, x, outputs)
+    return Subject(
+        name="the given outputs",
+        inputs=inputs,
+        format=target,
+        values=values,
+        grids=grids,
+        environment=Environment(
+            symrnn=__version__, python=platform.python_version(), dtype=target.name
+        ),
+        notes=(*_finer_inputs(inputs, target), *_foreign(values, target)),
+    )
+
+
+def check_outputs(
+    net: Network, inputs: Inputs, x: Any, outputs: Any
+) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, Grid]]:
+    """Return outputs and their grids by name, if their shapes are the network's.
+
+    Args:
+        net: The network.
+        inputs: What it was run on.
+        x: The same, as given: a ``PackedSequence`` knows how outputs are packed.
+        outputs: What torch returns, or output alone; tuples may be nested.
+
+    Raises:
+        ShapeError: The number of outputs, or a shape, is wrong.
+    """
+    given = list(flatten(outputs))
+    packing = next((p for p in (given[0], x) if hasattr(p, "batch_sizes")), None)
+    grids = result_grids(net, inputs, _packed_order(packing))
+    if len(given) not in (1, len(grids)):
+        raise ShapeError(
+            f"expected outputs ({', '.join(grids)}), or {next(iter(grids))} alone, got "
+            f"{len(given)} arrays"
+        )
+    grids = dict(list(grids.items())[: len(given)])
+    values = {}
+    for (name, grid), array in zip(grids.items(), given, strict=True):
+        exact = exact_array(numbers_of(array), name)
+        if exact.shape != grid.shape:
+            raise ShapeError(
+                f"expected {name} of shape {grid.shape}, got {tuple(exact.shape)}"
+            )
+        _require_packing(name, inputs, array)
+        values[name] = exact
+    return {name: _as_floats(name, exact) for name, exact in values.items()}, grids
+
+
+def flatten(outputs: Any) -> Iterator[Any]:
+    """Yield the arrays in nested tuples, of which a ``PackedSequence`` is none."""
+    if isinstance(outputs, tuple) and not hasattr(outputs, "batch_sizes"):
+        for part in outputs:
+            yield from flatten(part)
+    else:
+        yield outputs
+
+
+def numbers_of(given: Any) -> Any:
+    """Return the tensor in a ``PackedSequence``, anything else as it is."""
+    return given.data if hasattr(given, "batch_sizes") else given
+
+
+def _packed_order(packing: Any) -> tuple[int, ...] | None:
+    if packing is None:
+        return None
+    if packing.sorted_indices is None:
+        return tuple(range(int(packing.batch_sizes[0])))
+    return tuple(int(i) for i in packing.sorted_indices)
+
+
+def _require_packing(name: str, inputs: Inputs, array: Any) -> None:
+    if not hasattr(array, "batch_sizes"):
+        return
+    found = tuple(int(n) for n in array.batch_sizes)
+    order = _packed_order(array) or ()
+    descending = [inputs.lengths[b] for b in order if b < inputs.batch]
+    if (
+        not inputs.layout.packed
+        or found != inputs.widths
+        or descending != sorted(inputs.lengths, reverse=True)
+        or sorted(order) != list(range(inputs.batch))
+    ):
+        raise ShapeError(
+            f"expected {name} packed as x is, for sequences of {inputs.lengths} steps, "
+            f"got batch_sizes {found} and sorted_indices {order}"
+        )
+
+
+def _as_floats(name: str, exact: Exact) -> npt.NDArray[np.float64]:
+    if exact.dtype == object:
+        raise SourceError(
+            f"{name} holds numbers that are not binary floating point; give what the "
+            "subject returned"
+        )
+    return exact
+
+
+def _given_format(outputs: Any, dtype: Any) -> FloatFormat:
+    if dtype is not None:
+        try:
+            return find_format(dtype)
+        except ValueError as error:
+            raise SourceError(str(error)) from None
+    found = {float_format(numbers_of(array)) for array in flatten(outputs)}
+    name = found.pop() if len(found) == 1 else None
+    if name is None:
+        raise SourceError(
+            "the outputs have no float format in common; say with dtype= which one "
+            "they were computed in, such as dtype='float32'"
+        )
+    return find_format(name)
+
+
+def _finer_inputs(inputs: Inputs, target: FloatFormat) -> Iterator[str]:
+    if round_inputs(inputs, target)[1]:
+        yield (
+            f"x or hx holds numbers that are not {target.name}; the outputs are judged "
+            "for x and hx exactly as given, so round them first if the subject did"
+        )
+
+
+def _foreign(
+    values: dict[str, npt.NDArray[np.float64]], target: FloatFormat
+) -> Iterator[str]:
+    for name, array in values.items():
+        same = (round_array(array, target) == array) | np.isnan(array)
+        count = int(np.count_nonzero(~same))
+        if count:
+            yield f"{name}: {count} of {array.size} numbers are not {target.name}"

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Running torch safely.
+
+Note [Before torch]
+    torch 2.13 ends the process with a segmentation fault for a cell with 1-D input and
+    a 2-D state, and takes other wrong shapes without a word. So nothing reaches torch
+    that `symrnn.inputs.read_inputs` has not accepted, and what comes back is checked
+    too.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symrnn import __version__
+from symrnn.audit.report import Environment
+from symrnn.audit.rounding import round_inputs
+from symrnn.audit.subject import Subject, check_outputs, flatten, numbers_of
+from symrnn.errors import UnsupportedError
+from symrnn.formats import FloatFormat, find_format
+from symrnn.inputs import Inputs, read_inputs
+from symrnn.network import Network
+from symrnn.numbers import float_format
+
+__all__ = ["run_torch"]
+
+
+def run_torch(
+    module: Any, net: Network, x: Any, hx: Any, lengths: Any, *, grad: bool
+) -> Subject:
+    """Run a recurrent module and return what it gave; see Note [Before torch].
+
+    Args:
+        module: A live ``torch.nn.RNN``, ``LSTM``, ``GRU`` or ``…Cell``.
+        net: The network that it computes.
+        x: See `symrnn.audit`.
+        hx: Likewise.
+        lengths: Likewise.
+        grad: Whether torch records for differentiation.
+
+    Raises:
+        ShapeError: Shapes do not fit.
+        UnsupportedError: A tensor's dtype is not the module's, or torch refused.
+    """
+    import torch
+
+    target = find_format(str(net.dtype))
+    _require_dtype(target, "x", x)
+    for state in _states(net, hx):
+        _require_dtype(target, "hx", state)
+    inputs, notes = round_inputs(read_inputs(net, x, hx, lengths=lengths), target)
+    device = next(module.parameters()).device
+    arguments = _arguments(net, inputs, x, hx, device)
+    with torch.set_grad_enabled(grad):
+        environment = _environment(target, device)
+        try:
+            results = _call(module, arguments, inputs, ragged=lengths is not None)
+        except RuntimeError as error:
+            message = f"torch refused to run {type(module).__name__}: {error}"
+            raise UnsupportedError(message) from error
+    values, grids = check_outputs(net, inputs, x, results)
+    for name, array in zip(values, flatten(results), strict=True):
+        found = float_format(numbers_of(array))
+        if found != target.name:
+            raise UnsupportedError(
+                f"torch returned {name} as {found} from a {target.name} module (is "
+                "autocast on?); run without it, or give outputs= and dtype="
+            )
+    return Subject(
+        name=f"{type(module).__name__}, run by torch",
+        inputs=inputs,
+        format=target,
+        values=values,
+        grids=grids,
+        environment=environment,
+        notes=notes,
+    )
+
+
+def _states(net: Network, hx: Any) -> tuple[Any, ...]:
+    """Return what stands for each state in `hx`, however it is wrapped."""
+    if hx is None:
+        return ()
+    if isinstance(hx, tuple) or (isinstance(hx, list) and len(net.cell.states) > 1):
+        return tuple(hx)
+    return (hx,)
+
+
+def _is_tensor(given: Any) -> bool:
+    return hasattr(numbers_of(given), "detach")
+
+
+def _require_dtype(target: FloatFormat, what: str, given: Any) -> None:
+    if not _is_tensor(given):
+        return
+    tensor = numbers_of(given)
+    if float_format(tensor) != target.name:
+        raise UnsupportedError(
+            f"{what} is a tensor of {tensor.dtype}, and the module's dtype is "
+            f"{target.name}: torch would not run. Convert it with "
+            f".to(torch.{target.name}), or give nested lists to have them rounded"
+        )
+    if str(tensor.layout) != "torch.strided" or tensor.is_meta:
+        raise UnsupportedError(
+            f"{what} is a tensor without plain storage ({tensor.layout}, on "
+            f"{tensor.device}); give one that holds its numbers"
+        )
+
+
+def _arguments(
+    net: Network, inputs: Inputs, x: Any, hx: Any, device: Any
+) -> tuple[Any, ...]:
+    """Return what the module is called with: tensors as they are, others rounded."""
+    import torch
+
+    dtype = getattr(torch, str(net.dtype))
+    layout = inputs.layout
+
+    def tensor(given: Any, values: npt.NDArray[np.float64]) -> Any:
+        # The strides of a tensor may choose a kernel, so it is not copied.
+        if _is_tensor(given):
+            return given.to(device)
+        return torch.from_numpy(np.array(values, order="C")).to(device, dtype)
+
+    first = tensor(x, _as_given(inputs.x, inputs, transposed=layout.batch_first))
+    if inputs.states is None:
+        return (first,)
+    states = tuple(
+        tensor(given, _as_given(values, inputs, transposed=False))
+        for given, values in zip(_states(net, hx), inputs.states.values(), strict=True)
+    )
+    return first, states if len(states) > 1 else states[0]
+
+
+def _as_given(
+    values: npt.NDArray[np.float64], inputs: Inputs, *, transposed: bool
+) -> npt.NDArray[np.float64]:
+    """Bring (time or rows, batch, features) back to the caller's dimensions."""
+    if not inputs.layout.batched:
+        values = values[:, 0]
+    if inputs.layout.single_step:
+        return values[0]
+    return values.swapaxes(0, 1) if transposed and values.ndim == 3 else values
+
+
+def _call(
+    module: Any, arguments: Sequence[Any], inputs: Inputs, *, ragged: bool
+) -> Any:
+    if not ragged:
+        return module(*arguments)
+    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+    x, *rest = arguments
+    first = inputs.layout.batch_first
+    lengths = list(inputs.lengths)
+    packed = pack_padded_sequence(x, lengths, batch_first=first, enforce_sorted=False)
+    output, states = module(packed, *rest)
+    padded, _ = pad_packed_sequence(output, batch_first=first, total_length=inputs.time)
+    return padded, states
+
+
+def _environment(target: FloatFormat, device: Any) -> Environment:
+    import torch
+
+    grad_mode = "grad" if torch.is_grad_enabled() else "no_grad"
+    onednn = torch.backends.mkldnn
+    tiny = torch.full((1,), 2.0**-126, dtype=torch.float32, device="cpu")
+    return Environment(
+        symrnn=__version__,
+        python=platform.python_version(),
+        dtype=target.name,
+        torch=str(torch.__version__),
+        device=str(device),
+        threads=torch.get_num_threads(),
+        grad_mode="inference_mode" if torch.is_inference_mode_enabled() else grad_mode,
+        onednn=onednn.is_available() and bool(getattr(onednn, "enabled", True)),
+        cpu_capability=str(torch.backends.cpu.get_cpu_capability()),
+        flushes_subnormals=bool((tiny * 0.5 == 0).item()),
+    )
