@@ -14,6 +14,8 @@ Names are bound when they are first used, so that ``import symrnn`` costs nothin
 from __future__ import annotations
 
 import importlib
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -70,10 +72,22 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'symrnn' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"symrnn.{_HOMES[name]}"), name)
-    # Not through setattr of a submodule import: `symrnn.evaluate` is the function,
-    # although importing the module of the same name has just bound the module.
     globals()[name] = value
     return value
+
+
+class _Package(types.ModuleType):
+    """Keeps ``symrnn.evaluate`` the function, not the module that defines it.
+
+    Importing a submodule binds it in the package, over a public name of the same spelling.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

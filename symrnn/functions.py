@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import mpmath
+import mpmath
 import numpy as np
 import sympy
 from flint import arb, fmpq
@@ -30,13 +31,23 @@ from symrnn.errors import EquationError
 __all__ = ["FUNCTIONS", "ElementwiseFunction", "monotone_hull", "register_function", "relu", "sigmoid"]
 
 
+def _mp_value(argument: Expr, prec: int, function: Callable[[Any], Any]) -> Expr | None:
+    """Evaluate a function of a numeric argument as SymPy's own ``evalf`` would."""
+    try:
+        x = argument._to_mpmath(prec + 10)
+    except (ValueError, NotImplementedError, AttributeError):
+        return None
+    with mpmath.workprec(prec + 10):
+        return Expr._from_mpmath(function(x), prec)
+
+
 class sigmoid(Function):  # noqa: N801 - SymPy functions are lower case
     r"""The logistic function $\sigma(x) = 1/(1 + e^{-x})$ as a SymPy function."""
 
     @classmethod
     def eval(cls, x: Expr) -> Expr | None:
         """Evaluate where the value is rational or a limit."""
-        if x.is_zero:
+        if x is sympy.S.Zero:
             return sympy.S.Half
         if x is sympy.S.Infinity:
             return sympy.S.One
@@ -54,8 +65,8 @@ class sigmoid(Function):  # noqa: N801 - SymPy functions are lower case
     def _eval_rewrite_as_tanh(self, x: Expr, **hints: Any) -> Expr:
         return (1 + sympy.tanh(x / 2)) / 2
 
-    def _eval_evalf(self, prec: int) -> Expr:
-        return self.rewrite(sympy.exp)._eval_evalf(prec)
+    def _eval_evalf(self, prec: int) -> Expr | None:
+        return _mp_value(self.args[0], prec, lambda x: 1 / (1 + mpmath.exp(-x)))
 
     def _eval_is_extended_real(self) -> bool | None:
         return self.args[0].is_extended_real
@@ -68,7 +79,7 @@ class sigmoid(Function):  # noqa: N801 - SymPy functions are lower case
         return rf"\sigma{power}\left({printer._print(self.args[0])}\right)"
 
     def _as_code(self, printer: Any) -> str:
-        return printer._print(self.rewrite(sympy.exp))
+        return printer._print(self._eval_rewrite_as_exp(self.args[0]))
 
     _numpycode = _pythoncode = _mpmathcode = _lambdacode = _ccode = _as_code
 
@@ -93,8 +104,7 @@ class relu(Function):  # noqa: N801
         return sympy.Max(0, x)
 
     def _eval_evalf(self, prec: int) -> Expr | None:
-        value = self.args[0]._eval_evalf(prec)
-        return self.func(value) if value.is_number else None
+        return _mp_value(self.args[0], prec, lambda x: max(x, mpmath.mpf(0)))
 
     def _eval_is_extended_nonnegative(self) -> bool | None:
         return self.args[0].is_extended_real
@@ -107,7 +117,7 @@ class relu(Function):  # noqa: N801
         return rf"\operatorname{{relu}}{power}\left({printer._print(self.args[0])}\right)"
 
     def _as_code(self, printer: Any) -> str:
-        return printer._print(self.rewrite(sympy.Max))
+        return printer._print(self._eval_rewrite_as_Max(self.args[0]))
 
     _numpycode = _pythoncode = _mpmathcode = _lambdacode = _ccode = _as_code
 
@@ -119,7 +129,7 @@ class ElementwiseFunction:
     Attributes:
         name: The name in equations, ``"tanh"``.
         latex: How it prints, ``\\tanh``.
-        scalar: The SymPy function; derivatives and closed forms come from it.
+        scalar: The SymPy function class; derivatives and closed forms come from it.
         ball: Maps a python-flint ``arb`` to an ``arb`` that contains the image of every
             point of it. This is an assumption of every proof that uses the function.
         mp: Maps an ``mpf`` to an ``mpf`` under the given mpmath context. It must not
@@ -131,11 +141,19 @@ class ElementwiseFunction:
 
     name: str
     latex: str
-    scalar: Callable[[Expr], Expr]
+    scalar: type[Function]
     ball: Callable[[Any], Any]
     mp: Callable[[Any, Any], Any]
     numpy: Callable[[Any], Any]
     rational: Callable[[Any], Any]
+
+    def of(self, x: Expr) -> Expr:
+        """Return the function of a SymPy scalar, simplified only where that is a number.
+
+        SymPy looks for signs and zeros in the argument of ``tanh`` by walking all of it,
+        which is what makes nested expressions take forever to build.
+        """
+        return self.scalar(x, evaluate=x.is_Rational)
 
 
 FUNCTIONS: dict[str, ElementwiseFunction] = {}

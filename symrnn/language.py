@@ -191,7 +191,7 @@ class Elementwise(_Node):
         return rows, columns
 
     def _entry(self, i: Any, j: Any, **_: Any) -> Expr:
-        return self.function.scalar(self.args[1][i, j])
+        return self.function.of(self.args[1][i, j])
 
     def doit(self, **hints: Any) -> MatrixExpr:
         return self.func(self.args[0], self.args[1].doit(**hints))

@@ -30,7 +30,7 @@ def run(net: Network, inputs: Inputs, domain: Domain[Any], *, keep: Keep = "all"
     """
     program = lower(net.cell)
     with domain.context():
-        layer_input = [domain.matrix(inputs.step(t)) for t in range(len(inputs.widths))]
+        layer_input = [domain.input(inputs.step(t), t) for t in range(len(inputs.widths))]
         records: dict[Place, Record] = {}
         for layer in range(net.num_layers):
             for direction in net.directions:
@@ -76,7 +76,7 @@ class _Pass:
         }
         index = net.places.index(place)
         self.initial = {
-            state: domain.matrix(inputs.initial(state, index, size))
+            state: domain.initial(state, inputs.initial(state, index, size), place)
             for state, size in net.state_sizes.items()
         }
         self.place = place

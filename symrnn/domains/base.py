@@ -49,6 +49,14 @@ class Domain(ABC, Generic[M]):
         """Take a parameter into the domain; symbolic domains put a symbol in its place."""
         return self.matrix(values)
 
+    def input(self, values: Exact, t: int) -> M:
+        """Take the input of step `t` into the domain."""
+        return self.matrix(values)
+
+    def initial(self, state: str, values: Exact, place: tuple[int, str]) -> M:
+        """Take an initial state into the domain."""
+        return self.matrix(values)
+
     def name_values(self, values: dict[Any, M], place: tuple[int, str], t: int) -> dict[Any, M]:
         """Return what stands for the named values of a step from here on."""
         return values
