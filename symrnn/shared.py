@@ -124,6 +124,23 @@ class Shared(Expr):
             kept = self._memo["xreplace"] = (key, (value, value is not self))
         return kept[1]
 
+    def atoms(self, *types: Any) -> set[Any]:
+        """Return the atoms of the value, or its parts of the given types."""
+
+        def collect() -> set[Any]:
+            found: set[Any] = set()
+
+            def visit(node: Any) -> Any:
+                found.update(node.atoms(*types))
+                return node
+
+            _rebuild(self.value, visit)
+            if types and isinstance(self, tuple(t for t in types if isinstance(t, type))):
+                found.add(self)
+            return found
+
+        return set(self._once(("atoms", types), collect))
+
     def _once(self, key: Any, compute: Any) -> Any:
         if key not in self._memo:
             self._memo[key] = compute()
