@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from flint import fmpq
 
-from symrnn.formats import FloatFormat, nearest_float
+from symrnn.formats import FloatFormat, nearest_float, round_decimal
 from symrnn.inputs import Inputs
 from symrnn.numbers import Exact, to_fraction
 
 __all__ = ["round_array", "round_inputs"]
 
 _NUMPY = {"float64": np.float64, "float32": np.float32, "float16": np.float16}
+_LONG = 64  # bits of a numerator or denominator that a note shows in full
 
 
 def round_array(values: Exact, target: FloatFormat) -> npt.NDArray[np.float64]:
@@ -42,9 +43,13 @@ def _round_each(values: Exact, target: FloatFormat) -> npt.NDArray[np.float64]:
 def _round(value: Any, target: FloatFormat) -> float | None:
     if isinstance(value, float) and not np.isfinite(value):
         return value
-    fraction = to_fraction(value)
-    exact = fmpq(fraction.numerator, fraction.denominator)
+    exact = _rational(value)
     return nearest_float(exact, exact, target)
+
+
+def _rational(value: Any) -> fmpq:
+    fraction = to_fraction(value)
+    return fmpq(fraction.numerator, fraction.denominator)
 
 
 def round_inputs(inputs: Inputs, target: FloatFormat) -> tuple[Inputs, tuple[str, ...]]:
@@ -69,5 +74,16 @@ def _change(
     first = tuple(np.argwhere(changed)[0])
     return (
         f"{what}: {count} of {changed.size} numbers were rounded to {target.name}, "
-        f"which the subject saw (the first from {given[first]} to {rounded[first]})"
+        f"which the subject saw (the first from {_short(given[first])} to "
+        f"{rounded[first]})"
     )
+
+
+def _short(value: Any) -> str:
+    exact = _rational(value)
+    if (
+        isinstance(value, float)
+        or max(exact.p.bit_length(), exact.q.bit_length()) < _LONG
+    ):
+        return str(value)
+    return f"about {round_decimal(exact, exact, digits=12)}"

@@ -15,13 +15,20 @@ from symrnn import __version__
 from symrnn.audit.places import Grid, result_grids
 from symrnn.audit.report import Environment
 from symrnn.audit.rounding import round_array, round_inputs
-from symrnn.errors import ShapeError, SourceError
+from symrnn.errors import ShapeError, SourceError, UnsupportedError
 from symrnn.formats import FloatFormat, find_format
 from symrnn.inputs import Inputs, read_inputs
 from symrnn.network import Network
 from symrnn.numbers import Exact, exact_array, float_format
 
-__all__ = ["Subject", "check_outputs", "flatten", "numbers_of", "read_subject"]
+__all__ = [
+    "Subject",
+    "check_outputs",
+    "flatten",
+    "numbers_of",
+    "read_subject",
+    "require_storage",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +93,7 @@ def check_outputs(
     Raises:
         ShapeError: The number of outputs, or a shape, is wrong.
     """
-    given = list(flatten(outputs))
+    given = list(flatten(outputs)) or [()]
     packing = next((p for p in (given[0], x) if hasattr(p, "batch_sizes")), None)
     grids = result_grids(net, inputs, _packed_order(packing))
     if len(given) not in (1, len(grids)):
@@ -97,6 +104,7 @@ def check_outputs(
     grids = dict(list(grids.items())[: len(given)])
     values = {}
     for (name, grid), array in zip(grids.items(), given, strict=True):
+        require_storage(name, array)
         exact = exact_array(numbers_of(array), name)
         if exact.shape != grid.shape:
             raise ShapeError(
@@ -119,6 +127,17 @@ def flatten(outputs: Any) -> Iterator[Any]:
 def numbers_of(given: Any) -> Any:
     """Return the tensor in a ``PackedSequence``, anything else as it is."""
     return given.data if hasattr(given, "batch_sizes") else given
+
+
+def require_storage(what: str, given: Any) -> None:
+    """Raise `UnsupportedError` for a tensor whose numbers are not all in memory."""
+    tensor = numbers_of(given)
+    layout = str(getattr(tensor, "layout", "torch.strided"))
+    if layout != "torch.strided" or getattr(tensor, "is_meta", False):
+        raise UnsupportedError(
+            f"{what} is a tensor without plain storage ({layout}, on {tensor.device}); "
+            "give one that holds its numbers, such as .to_dense() returns"
+        )
 
 
 def _packed_order(packing: Any) -> tuple[int, ...] | None:

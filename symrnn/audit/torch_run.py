@@ -20,7 +20,13 @@ import numpy.typing as npt
 from symrnn import __version__
 from symrnn.audit.report import Environment
 from symrnn.audit.rounding import round_inputs
-from symrnn.audit.subject import Subject, check_outputs, flatten, numbers_of
+from symrnn.audit.subject import (
+    Subject,
+    check_outputs,
+    flatten,
+    numbers_of,
+    require_storage,
+)
 from symrnn.errors import UnsupportedError
 from symrnn.formats import FloatFormat, find_format
 from symrnn.inputs import Inputs, read_inputs
@@ -105,11 +111,7 @@ def _require_dtype(target: FloatFormat, what: str, given: Any) -> None:
             f"{target.name}: torch would not run. Convert it with "
             f".to(torch.{target.name}), or give nested lists to have them rounded"
         )
-    if str(tensor.layout) != "torch.strided" or tensor.is_meta:
-        raise UnsupportedError(
-            f"{what} is a tensor without plain storage ({tensor.layout}, on "
-            f"{tensor.device}); give one that holds its numbers"
-        )
+    require_storage(what, given)
 
 
 def _arguments(
