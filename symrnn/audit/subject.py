@@ -105,12 +105,12 @@ def check_outputs(
     values = {}
     for (name, grid), array in zip(grids.items(), given, strict=True):
         require_storage(name, array)
+        _require_packing(name, inputs, array)
         exact = exact_array(numbers_of(array), name)
         if exact.shape != grid.shape:
             raise ShapeError(
                 f"expected {name} of shape {grid.shape}, got {tuple(exact.shape)}"
             )
-        _require_packing(name, inputs, array)
         values[name] = exact
     return {name: _as_floats(name, exact) for name, exact in values.items()}, grids
 
