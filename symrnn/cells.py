@@ -43,7 +43,9 @@ from sympy import Eq, MatrixExpr, Symbol
 from symrnn.errors import EquationError
 from symrnn.language import (
     Elementwise,
+    Matmul,
     Named,
+    Transpose,
     add,
     hadamard,
     matmul,
@@ -180,6 +182,8 @@ class Cell:
                 name, a shape that does not fit; the message names the equation.
         """
         lines = tuple(Equation(target, value) for target, value in equations.items())
+        for line in lines:
+            validate(line.value, f"{name}, equation {line.name}")
         parameters = tuple(parameters)
         groups = stacking or {p.name: (p.name,) for p in parameters}
         cell = cls(
@@ -239,6 +243,27 @@ def _states(lines: tuple[Equation, ...]) -> tuple[str, ...]:
     return tuple(sorted(ordered, key=lambda state: state != "h"))
 
 
+_RESERVED = {"trace", "layer", "direction", "t", "names", "running", "previous"}
+"""What a step of a trace is asked for besides its quantities."""
+
+
+def _check_columns(value: MatrixExpr, parameters: set[str], where: str) -> None:
+    """Refuse what would mix the columns of a batch, which are different sequences.
+
+    Only expressions of parameters alone may be transposed or multiply from the left.
+    """
+    for node in postorder(value):
+        if isinstance(node, (Matmul, Transpose)):
+            for leaf in postorder(node.args[0]):
+                if isinstance(leaf, Named) and leaf.name not in parameters:
+                    what = "transpose" if isinstance(node, Transpose) else "left factor"
+                    raise EquationError(
+                        f"{where}: the {what} in '{node}' depends on {leaf.name}; only "
+                        "expressions of parameters may be transposed or stand on the left "
+                        "of matmul, since columns are the sequences of a batch"
+                    )
+
+
 def _check(cell: Cell) -> None:
     if not cell.states:
         raise EquationError(f"{cell.name}: no equation uses a previous state")
@@ -250,9 +275,8 @@ def _check(cell: Cell) -> None:
         raise EquationError(f"{cell.name}: two parameters have the same name")
     for line in cell.equations:
         where = f"{cell.name}, equation {line.name}"
-        if line.name in names or line.name.endswith(("_pre", "_prev")):
+        if line.name in names | _RESERVED or line.name.endswith(("_pre", "_prev")):
             raise EquationError(f"{where}: the name {line.name!r} is taken or reserved")
-        validate(line.value, where)
         for node in postorder(line.value):
             if isinstance(node, Named) and node not in known:
                 raise EquationError(
@@ -260,6 +284,7 @@ def _check(cell: Cell) -> None:
                     "neither a parameter, x, a previous state nor a quantity defined "
                     "before, or it is one with another shape"
                 )
+        _check_columns(line.value, {p.name for p in cell.parameters}, where)
         if line.value.shape != line.target.shape:
             raise EquationError(
                 f"{where}: the value has shape {line.value.shape}, {line.name} has "

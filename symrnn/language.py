@@ -89,7 +89,7 @@ class _Node(MatrixExpr):
         return _spell(self, printer, _LATEX)
 
     def _pretty(self, printer: Any) -> Any:
-        return printer._print(Symbol(_spell(self, printer, _PLAIN)))
+        return printer._print(Symbol(sympy.sstr(self)))
 
 
 class Named(MatrixSymbol):

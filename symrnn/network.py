@@ -37,7 +37,7 @@ def array_name(array: str, place: Place, *, single_step: bool = False) -> str:
     return f"{array}_l{layer}" + ("_reverse" if direction == "reverse" else "")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
     """An immutable recurrent network with exact parameters.
 
@@ -125,6 +125,11 @@ class Network:
             dtype=dtype,
             single_step=single_step,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        plain = {place: dict(arrays) for place, arrays in self.parameters.items()}
+        options = (self.batch_first, self.dtype, self.single_step)
+        return _restore, (self.cell, plain, *options)
 
     # --- sizes ---
 
@@ -264,6 +269,23 @@ class Network:
         )
 
 
+def _restore(
+    cell: Cell,
+    parameters: Mapping[Place, Mapping[str, Exact]],
+    batch_first: bool,
+    dtype: str | None,
+    single_step: bool,
+) -> Network:
+    """Make a network again from what `Network.__reduce__` saved."""
+    return Network(
+        cell=cell,
+        parameters=parameters,
+        batch_first=batch_first,
+        dtype=dtype,
+        single_step=single_step,
+    )
+
+
 def _places(cell: Cell, arrays: Mapping[str, Any], *, single_step: bool) -> list[Place]:
     """Which layers and directions the array names speak of: the first of each group."""
     if single_step:
@@ -287,7 +309,7 @@ def _places(cell: Cell, arrays: Mapping[str, Any], *, single_step: bool) -> list
 
 def _unstack(name: str, values: Any, members: tuple[str, ...]) -> dict[str, Exact]:
     """Split the rows of a stacked array evenly among its members."""
-    array = exact_array(values, name)
+    array = np.array(exact_array(values, name))  # a copy: the network must not change
     if array.ndim not in (1, 2):
         raise ShapeError(f"expected {name} with 1 or 2 dimensions, got shape {array.shape}")
     if array.shape[0] % len(members):

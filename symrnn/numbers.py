@@ -43,6 +43,8 @@ def to_fraction(value: Any) -> Fraction:
     (Fraction(-8769, 10000), Fraction(1, 2))
     """
     try:
+        if isinstance(value, (bool, np.bool_)):
+            raise ValueError
         if isinstance(value, str):
             text = value.strip()
             if _DECIMAL.fullmatch(text) or _RATIO.fullmatch(text):

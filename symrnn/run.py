@@ -80,6 +80,12 @@ class _Pass:
             for state, size in net.state_sizes.items()
         }
         self.place = place
+        fixed = {i.target for i in program.once} | set(program.parameters.values())
+        self.constant_states = {
+            program.quantities[state]: size
+            for state, size in net.state_sizes.items()
+            if program.quantities[state] in fixed
+        }
 
     def run(self, layer_input: Sequence[Any]) -> Record:
         execute(self.domain, self.program.once, self.registers, self.sizes)
@@ -92,6 +98,9 @@ class _Pass:
             registers = self.registers | prepared[t]
             registers |= {self.program.previous[s]: value for s, value in states.items()}
             execute(self.domain, self.program.step, registers, self.sizes)
+            for register, rows in self.constant_states.items():  # one column, however many sequences
+                zeros = self.domain.constant(0, rows, self.widths[t])
+                registers[register] = self.domain.add(registers[register], zeros)
             values = {key: registers[register] for key, register in self.kept.items()}
             steps[t] = self.domain.name_values(values, self.place, t)
             states = {state: steps[t][state] for state in self.cell.states}

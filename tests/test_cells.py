@@ -210,12 +210,6 @@ def test_equations_that_do_not_fit_are_refused(equations, message):
         define(equations)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="Cell.define looks for previous states first, and does not look "
-    "into foreign nodes: it says that there is no previous state",
-)
 @pytest.mark.parametrize(
     ("value", "node"),
     [
@@ -250,12 +244,6 @@ def test_stacking_must_name_every_parameter_once(stacking):
         define({h_t: STEP}, stacking=stacking)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=pytest.fail.Exception,
-    reason="these nodes mix the columns of a batch: transpose and the left side of a "
-    "product must depend on parameters only, which no check demands",
-)
 @pytest.mark.parametrize(
     "equations",
     [
@@ -271,11 +259,6 @@ def test_products_of_data_with_data_are_refused(equations):
         define(equations)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=pytest.fail.Exception,
-    reason="trace[…].t is the step's number, so a quantity of that name is hidden",
-)
 @pytest.mark.parametrize(
     "name", ["t", "layer", "direction", "names", "running", "trace"]
 )

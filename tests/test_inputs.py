@@ -106,11 +106,6 @@ def test_what_is_no_number_is_refused_by_name(value):
         read_inputs(elman(), [[[1, 2, 3], [4, 5, value]]])
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=pytest.fail.Exception,
-    reason="numbers.to_fraction takes True as 1, though arrays of bool are refused",
-)
 @pytest.mark.parametrize("values", [[[True, 1, 1]], [[1.5, False, "1/2"]]])
 def test_booleans_in_lists_are_refused(values):
     """A mask passed for numbers is a mistake in lists as it is in arrays."""

@@ -94,11 +94,6 @@ def test_names_print_as_told():
     assert "a_{b_c}" == latex(vector("a_b_c", 2))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=TypeError,
-    reason="language._Node._pretty joins text with what SymPy's pretty printer returns",
-)
 def test_expressions_print_in_a_terminal_too():
     """SymPy's pretty printer shows the plain form."""
     assert "c - a" == sympy.pretty(add(c, neg(a)))

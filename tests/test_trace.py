@@ -148,11 +148,6 @@ def test_quantities_of_parameters_alone_are_there_for_every_sequence():
         assert alone.h_n[0].decimal(9) == trace.h_n[0, 1].decimal(9)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=ValueError,
-    reason="run._Pass._resize splits a state of one column, of parameters alone",
-)
 def test_states_of_parameters_alone_survive_variable_lengths():
     """A state that never changes is carried on like any other."""
     W, a, d = matrix("W", H, input_size), column("a", H), quantity("d", H)
