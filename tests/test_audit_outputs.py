@@ -129,6 +129,22 @@ def test_tolerance_includes_its_limit(tolerance, verdict):
     assert verdict == judge_number(1, 1 + 2.0**-22, tolerance=tolerance)[0].verdict
 
 
+@pytest.mark.parametrize("exponent", [-1, -12, -40, -85, -140])
+def test_tiny_values_are_known_as_well_as_others(exponent):
+    """What is left of a cancellation is known to a millionth of an ulp, too."""
+    nearly = 1 + Fraction(2) ** exponent
+    net = symrnn.load(
+        {"weight_ih_l0": [[1], [nearly]], "weight_hh_l0": [[-1, 1], [0, 0]]},
+        cell="rnn_tanh",
+    )
+    outputs = symrnn.evaluate(net, [[1], [0]]).output.nearest("float32")
+    outputs[1, 0] *= np.float32(1.25)
+    report = symrnn.audit(net, [[1], [0]], outputs=outputs, tolerance=Tolerance(ulps=1))
+    assert "output[1, 0]" in str(report.worst.location)
+    low, high = report.worst.ulps
+    assert 1 < low < high < low + 2e-6
+
+
 def test_limit_is_decided_on_rationals():
     """Three times a third is 1 in no ball; the tie is looked up in exact arithmetic."""
     net = identity(weight_ih=[["1/3"]])
@@ -152,6 +168,18 @@ def test_undecided_within_the_precision_limit_is_said():
         symrnn.audit(net, [[1]] * steps, outputs=outputs, max_precision=40)
     report = symrnn.audit(net, [[1]] * steps, outputs=outputs)
     assert "violated" == report.verdict
+
+
+def test_worst_is_a_violation_where_there_is_one():
+    """Not the larger error that holds, if what violates is an overflow."""
+    report = symrnn.audit(
+        identity(),
+        [[65520], [1]],
+        outputs=np.array([[65504.0], [1.5]]),
+        dtype="float16",
+        tolerance=Tolerance(0.5, 1),
+    )
+    assert ("violated", 0) == (report.verdict, report.worst.location.batch)
 
 
 # --- where it is --------------------------------------------------------------------

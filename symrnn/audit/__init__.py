@@ -7,7 +7,6 @@ from typing import Any
 
 from symrnn.audit.compare import compare
 from symrnn.audit.enclosure import planned_places
-from symrnn.audit.places import Grid
 from symrnn.audit.report import ElementError as ElementError
 from symrnn.audit.report import Environment as Environment
 from symrnn.audit.report import Report as Report
@@ -173,21 +172,14 @@ def _judge(
     tensors = []
     for name, values in subject.values.items():
         grid = subject.grids[name]
-        exact = _exact_values(trace, name, grid)
+        exact = _exact_values(trace, name)
         found = compare(exact, values, grid, target, tolerance)
         tensors.append(summarise(found, exact, values, grid, target))
     return tuple(tensors)
 
 
-def _exact_values(trace: Trace, name: str, grid: Grid) -> Array:
+def _exact_values(trace: Trace, name: str) -> Array:
     if name != "output":
         return trace.state(name.removesuffix("_n"))
     output = trace.output
-    if not isinstance(output, PackedArray):
-        return output
-    # The subject may have packed sequences of equal length in another order.
-    inputs = trace.inputs
-    places = [(t, b) for t, n in enumerate(inputs.widths) for b in inputs.order[:n]]
-    rows = {place: row for row, place in enumerate(places)}
-    steps, elements = grid.step[:, 0].tolist(), grid.batch[:, 0].tolist()
-    return output.data[[rows[place] for place in zip(steps, elements, strict=True)]]
+    return output.data if isinstance(output, PackedArray) else output

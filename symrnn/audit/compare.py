@@ -118,9 +118,8 @@ class _Judge:
         half = power_of_two(value.least_exponent - 1)
         if low > 2 * half:  # 2: the ulp at the other end may be twice as large
             return False
-        bottom = value.least_exponent + self.target.precision - 1
-        if high < half and math.frexp(subject)[1] > bottom:
-            return True  # both in one binade, where the floats are evenly spaced
+        if high < half:
+            return True  # floats below the binade are at least as far as that from it
         nearest = nearest_float(value.lo, value.hi, self.target)
         if nearest is not None:
             return nearest == subject

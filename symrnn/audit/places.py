@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,35 +118,25 @@ def result_names(net: Network) -> tuple[str, ...]:
     return ("output", *(f"{state}_n" for state in net.cell.states))
 
 
-def result_grids(
-    net: Network, inputs: Inputs, order: Sequence[int] | None = None
-) -> dict[str, Grid]:
-    """Return the grid of each result, by name.
-
-    Args:
-        net: The network.
-        inputs: What it is run on.
-        order: The batch elements in the order in which a ``PackedSequence`` packs them.
-    """
+def result_grids(net: Network, inputs: Inputs) -> dict[str, Grid]:
+    """Return the grid of each result of running a network on some inputs, by name."""
     sizes = net.state_sizes
     states = {} if net.single_step else {f"{s}_n": size for s, size in sizes.items()}
     grids = {name: _state_grid(net, inputs, name, n) for name, n in states.items()}
     if net.single_step:
-        return {s: _output_grid(net, inputs, s, n, order) for s, n in sizes.items()}
+        return {s: _output_grid(net, inputs, s, n) for s, n in sizes.items()}
     first = sizes[net.cell.states[0]]
-    return {"output": _output_grid(net, inputs, "output", first, order), **grids}
+    return {"output": _output_grid(net, inputs, "output", first), **grids}
 
 
-def _output_grid(
-    net: Network, inputs: Inputs, tensor: str, size: int, order: Sequence[int] | None
-) -> Grid:
+def _output_grid(net: Network, inputs: Inputs, tensor: str, size: int) -> Grid:
     step, batch, column = np.indices(
         (inputs.time, inputs.batch, size * len(net.directions))
     )
     direction = column // size
     length = np.array(inputs.lengths, dtype=np.int64)[batch]
     backwards = (direction == 1) & (step < length)
-    arrange = _output_arrangement(inputs, order)
+    arrange = _output_arrangement(inputs)
     return Grid(
         tensor=tensor,
         layer=arrange(np.full(step.shape, net.num_layers - 1)),
@@ -162,15 +152,13 @@ def _output_grid(
 
 
 def _output_arrangement(
-    inputs: Inputs, order: Sequence[int] | None
+    inputs: Inputs,
 ) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
     """Return how (time, batch, features) becomes what torch returns."""
     layout = inputs.layout
     if layout.packed:
-        # Not inputs.order: torch sorts equal lengths as it likes.
-        packed = inputs.order if order is None else tuple(order)
         widths = enumerate(inputs.widths)
-        rows = [(t, b) for t, width in widths for b in packed[:width]]
+        rows = [(t, b) for t, width in widths for b in inputs.order[:width]]
         times, elements = [t for t, _ in rows], [b for _, b in rows]
         return lambda a: a[times, elements]
     if layout.single_step:

@@ -65,7 +65,7 @@ def read_subject(
     """
     target = _given_format(outputs, dtype)
     inputs = read_inputs(net, x, hx, lengths=lengths)
-    values, grids = check_outputs(net, inputs, x, outputs)
+    values, grids = check_outputs(net, inputs, outputs)
     return Subject(
         name="the given outputs",
         inputs=inputs,
@@ -80,22 +80,20 @@ def read_subject(
 
 
 def check_outputs(
-    net: Network, inputs: Inputs, x: Any, outputs: Any
+    net: Network, inputs: Inputs, outputs: Any
 ) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, Grid]]:
     """Return outputs and their grids by name, if their shapes are the network's.
 
     Args:
         net: The network.
         inputs: What it was run on.
-        x: The same, as given: a ``PackedSequence`` knows how outputs are packed.
         outputs: What torch returns, or output alone; tuples may be nested.
 
     Raises:
         ShapeError: The number of outputs, or a shape, is wrong.
     """
     given = list(flatten(outputs)) or [()]
-    packing = next((p for p in (given[0], x) if hasattr(p, "batch_sizes")), None)
-    grids = result_grids(net, inputs, _packed_order(packing))
+    grids = result_grids(net, inputs)
     if len(given) not in (1, len(grids)):
         raise ShapeError(
             f"expected outputs ({', '.join(grids)}), or {next(iter(grids))} alone, got "
@@ -140,29 +138,17 @@ def require_storage(what: str, given: Any) -> None:
         )
 
 
-def _packed_order(packing: Any) -> tuple[int, ...] | None:
-    if packing is None:
-        return None
-    if packing.sorted_indices is None:
-        return tuple(range(int(packing.batch_sizes[0])))
-    return tuple(int(i) for i in packing.sorted_indices)
-
-
 def _require_packing(name: str, inputs: Inputs, array: Any) -> None:
     if not hasattr(array, "batch_sizes"):
         return
-    found = tuple(int(n) for n in array.batch_sizes)
-    order = _packed_order(array) or ()
-    descending = [inputs.lengths[b] for b in order if b < inputs.batch]
-    if (
-        not inputs.layout.packed
-        or found != inputs.widths
-        or descending != sorted(inputs.lengths, reverse=True)
-        or sorted(order) != list(range(inputs.batch))
-    ):
+    sizes = tuple(int(n) for n in array.batch_sizes)
+    order = array.sorted_indices
+    order = range(sizes[0]) if order is None else (int(i) for i in order)
+    found = (sizes, tuple(order))
+    if not inputs.layout.packed or found != (inputs.widths, inputs.order):
         raise ShapeError(
-            f"expected {name} packed as x is, for sequences of {inputs.lengths} steps, "
-            f"got batch_sizes {found} and sorted_indices {order}"
+            f"expected {name} packed as x is, with batch_sizes {inputs.widths} and "
+            f"sorted_indices {inputs.order}, got {found[0]} and {found[1]}"
         )
 
 

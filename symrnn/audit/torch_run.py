@@ -69,7 +69,7 @@ def run_torch(
         except RuntimeError as error:
             message = f"torch refused to run {type(module).__name__}: {error}"
             raise UnsupportedError(message) from error
-    values, grids = check_outputs(net, inputs, x, results)
+    values, grids = check_outputs(net, inputs, results)
     for name, array in zip(values, flatten(results), strict=True):
         found = float_format(numbers_of(array))
         if found != target.name:
