@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where results go, and what a terminal shows meanwhile."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import click
+
+from symrnn.errors import SourceError
+
+__all__ = ["output_option", "remark", "working", "write"]
+
+output_option = click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to FILE, whole or not at all, instead of to standard output.",
+)
+
+
+def write(text: str, path: Path | None) -> None:
+    """Write `text` and a newline to a file, complete or not at all, or to stdout.
+
+    Raises:
+        OSError: It cannot be written.
+        SourceError: The folder is missing.
+    """
+    text = text.rstrip("\n") + "\n"
+    if path is None:
+        click.echo(text, nl=False)
+        return
+    if path.exists() and not path.is_file():  # a device: replacing it would be rude
+        path.write_text(text, encoding="utf-8")
+        return
+    if not path.parent.is_dir():
+        raise SourceError(f"{path}: there is no folder {path.parent}")
+    from symrnn.documents.derivation import _write
+
+    _write(path, text)
+
+
+def remark(text: str) -> None:
+    """Say something on stderr that is no result."""
+    click.echo(f"symrnn: {text}", err=True)
+
+
+def working(what: str) -> AbstractContextManager[Any]:
+    """Show on a terminal that something is being done; be silent in a pipe."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(what)
