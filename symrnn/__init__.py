@@ -65,7 +65,7 @@ _HOMES = {
     "unroll": "unroll",
 }
 
-__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604 - sorted names are strings
+__all__ = ["__version__", *sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> Any:

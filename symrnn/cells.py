@@ -11,7 +11,8 @@ A cell of one's own takes about ten lines; here is the minimal gated unit (Zhou 
 >>> from symrnn.cells import Cell, hidden_size, input_size, previous, quantity, x
 >>> from symrnn.language import (
 ...     add, hadamard, matmul, matrix, ones, sigmoid, subtract, tanh, vector)
->>> H, W_f, U_f = hidden_size, matrix("W_f", hidden_size, input_size), matrix("U_f", hidden_size, hidden_size)
+>>> H = hidden_size
+>>> W_f, U_f = matrix("W_f", H, input_size), matrix("U_f", H, H)
 >>> W_h, U_h = matrix("W_h", H, input_size), matrix("U_h", H, H)
 >>> b_f, b_h, h_prev = vector("b_f", H), vector("b_h", H), previous("h", H)
 >>> f, n = quantity("f", H), quantity("n", H)
@@ -220,7 +221,8 @@ class Cell:
 
     def _repr_latex_(self) -> str:
         lines = (
-            rf"{sympy.latex(e.target)} &= {sympy.latex(e.value)}" for e in self.equations
+            rf"{sympy.latex(e.target)} &= {sympy.latex(e.value)}"
+            for e in self.equations
         )
         return r"$\begin{aligned}" + r"\\ ".join(lines) + r"\end{aligned}$"
 
@@ -339,11 +341,15 @@ class _Gates:
     ) -> Cell:
         parameters = [p for members in self.groups.values() for p in members.values()]
         stacking = {
-            array: [p.name for p in members.values()] for array, members in self.groups.items()
+            array: [p.name for p in members.values()]
+            for array, members in self.groups.items()
         }
         stacking |= {f"weight_{p.name.removeprefix('W_')}": [p.name] for p in extra}
         return Cell.define(
-            name, parameters=[*parameters, *extra], equations=equations, stacking=stacking
+            name,
+            parameters=[*parameters, *extra],
+            equations=equations,
+            stacking=stacking,
         )
 
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from flint import arb
 
 from symrnn.domains.ball import BallDomain
-from symrnn.domains.base import Domain
 from symrnn.domains.estimate import EstimateDomain
 from symrnn.domains.exact import ExactDomain
 from symrnn.domains.mp import MpDomain
@@ -119,16 +119,22 @@ def evaluate_inputs(
         refine = _Evaluation(net, inputs, keep, max_precision)
         return run(net, inputs, ExactDomain(), keep=keep).refined_by(refine)
     if domain == "mp":
-        return run(net, inputs, MpDomain(goal + 2 * _GUARD + _growth(net, inputs)), keep=keep)
+        return run(
+            net, inputs, MpDomain(goal + 2 * _GUARD + _growth(net, inputs)), keep=keep
+        )
     if domain != "ball":
         raise ValueError(f"domain must be 'ball', 'exact' or 'mp' (got {domain!r})")
-    return _Evaluation(net, inputs, keep, max_precision).reach(goal, absolute=places is not None)
+    return _Evaluation(net, inputs, keep, max_precision).reach(
+        goal, absolute=places is not None
+    )
 
 
 class _Evaluation:
     """Runs of one network on one input at growing precision, the best kept."""
 
-    def __init__(self, net: Network, inputs: Inputs, keep: Keep, max_precision: int) -> None:
+    def __init__(
+        self, net: Network, inputs: Inputs, keep: Keep, max_precision: int
+    ) -> None:
         self.net = net
         self.inputs = inputs
         self.keep = keep
@@ -147,10 +153,12 @@ class _Evaluation:
         Where the planned precision was not enough, what is lacking is added once; values
         that are still not known, such as enclosures of an exact zero, go to `decide`.
         """
-        trace = self._at(goal + _GUARD + self.growth)
+        # Enclosures of functions may be wider than to first order, by so much a step.
+        margin = _GUARD + self.growth // 4
+        trace = self._at(goal + margin + self.growth)
         lacking = _lacking_bits(trace, goal, absolute=absolute)
         if 0 < lacking < math.inf:
-            trace = self._at(trace.domain.precision + math.ceil(lacking) + _GUARD)
+            trace = self._at(_precision(trace) + math.ceil(lacking) + _GUARD)
             lacking = _lacking_bits(trace, goal, absolute=absolute)
         if lacking > 0:
             for select in _results(trace):
@@ -158,7 +166,9 @@ class _Evaluation:
         assert self._best is not None
         return self._best
 
-    def decide(self, select: Callable[[Trace], Array], rule: Rule, undecided: Any) -> Any:
+    def decide(
+        self, select: Callable[[Trace], Array], rule: Rule, undecided: Any
+    ) -> Any:
         """Find the results that `rule` could not tell at the array's own precision."""
         results: dict[tuple[int, ...], Any] = {}
         pending = list(undecided)
@@ -181,7 +191,7 @@ class _Evaluation:
                 pending = self._look_up_exactly(select, rule, pending, results)
                 if not pending:
                     break
-            precision = trace.domain.precision
+            precision = _precision(trace)
             if precision >= self.max_precision:
                 pending = self._look_up_exactly(select, rule, pending, results)
                 if pending:
@@ -192,14 +202,18 @@ class _Evaluation:
 
     def _at(self, precision: int) -> Trace:
         precision = min(precision, self.max_precision)
-        if self._best is None or self._best.domain.precision < precision:
+        if self._best is None or _precision(self._best) < precision:
             domain = BallDomain(precision)
-            self._best = run(self.net, self.inputs, domain, keep=self.keep).refined_by(self)
+            self._best = run(self.net, self.inputs, domain, keep=self.keep).refined_by(
+                self
+            )
         return self._best
 
     def _exact_is_affordable(self, attempts: int) -> bool:
         """Whether exact evaluation is quick enough to try before more precision."""
-        products = sum(a.size for arrays in self.net.parameters.values() for a in arrays.values())
+        products = sum(
+            a.size for arrays in self.net.parameters.values() for a in arrays.values()
+        )
         work = products * sum(self.inputs.widths)
         return work <= (10_000 if attempts <= 2 else 200_000)
 
@@ -226,6 +240,11 @@ class _Evaluation:
         return rest
 
 
+def _precision(trace: Trace) -> int:
+    """Return the working precision of a trace of balls."""
+    return cast(BallDomain, trace.domain).precision
+
+
 def _undecided(array: Array, index: tuple[int, ...], precision: int) -> UndecidedError:
     return UndecidedError(
         f"element {list(index)} is not decided at {precision} bits, the limit: it lies in "
@@ -241,7 +260,7 @@ def _results(trace: Trace) -> list[Callable[[Trace], Array]]:
         found = t.output
         return found.data if isinstance(found, PackedArray) else found
 
-    return [output, *(lambda t, s=s: t.state(s) for s in trace.net.cell.states)]  # type: ignore[misc]
+    return [output, *(lambda t, s=s: t.state(s) for s in trace.net.cell.states)]
 
 
 def _known_to(goal: int, *, absolute: bool) -> Rule:
@@ -260,23 +279,21 @@ def _known_to(goal: int, *, absolute: bool) -> Rule:
 
 def _lacking_bits(trace: Trace, goal: int, *, absolute: bool) -> float:
     """Return how many bits of accuracy the worst result lacks, inf if all of them."""
-    worst = -math.inf
-    for matrix in _result_matrices(trace):
-        for ball in matrix.flat:
-            if not ball.is_exact():
-                worst = max(worst, goal - _accuracy(ball, absolute=absolute))
-    return worst
+    accuracy = _absolute_accuracy if absolute else arb.rel_accuracy_bits
+    results = (ball for matrix in _result_matrices(trace) for ball in matrix.flat)
+    worst = min(map(accuracy, results), default=goal)
+    nothing = -math.inf if absolute else 0  # a ball with 0 in it has no relative bit
+    return math.inf if worst <= nothing else float(goal - worst)
 
 
-def _accuracy(ball: Any, *, absolute: bool) -> float:
-    """Return how many bits of a ball are known, -inf if it says nothing."""
+def _absolute_accuracy(ball: arb) -> float:
+    """Return how many bits after the point are known, -inf if none before it are."""
+    if ball.is_exact():
+        return math.inf
     if not ball.is_finite():
         return -math.inf
-    if absolute:
-        mantissa, exponent = ball.rad().man_exp()
-        return -float(int(exponent) + int(mantissa).bit_length() + 1)
-    bits = float(ball.rel_accuracy_bits())
-    return bits if bits > 0 else -math.inf
+    mantissa, exponent = ball.rad().man_exp()
+    return -float(int(exponent) + int(mantissa).bit_length() + 1)
 
 
 def _result_matrices(trace: Trace) -> list[Any]:
@@ -300,19 +317,26 @@ def _growth(net: Network, inputs: Inputs) -> int:
         layout=inputs.layout,
     )
     trace = run(net, shortened, EstimateDomain(), keep="states")
-    total = 0.0
+    # A longer run has more elements, so its smallest is expected to be smaller.
+    later, total = longest - probe, 0.0
     for record in trace.records.values():
-        bits = [_radius_bits(step) for step in record.steps]
-        slope = (bits[-1] - bits[len(bits) // 2]) / max(1, len(bits) - 1 - len(bits) // 2)
-        total = max(total, max(bits) + max(0.0, slope) * (longest - probe))
-    return math.ceil(total)
+        absolute, relative = zip(*map(_radius_bits, record.steps), strict=True)
+        middle = probe // 2
+        slope = (absolute[-1] - absolute[middle]) / max(1, probe - 1 - middle)
+        total = max(total, max(relative) + max(0.0, slope) * later)
+    return math.ceil(total + math.log2(longest / probe))
 
 
-def _radius_bits(step: Any) -> float:
-    """Return log2 of the largest expected radius relative to its value, in roundings."""
-    bits = 0.0
-    for values in step.values():
-        with np.errstate(all="ignore"):
-            relative = np.nan_to_num(values.radius / np.abs(values.value), nan=0.0, posinf=1.0)
-        bits = max(bits, float(np.log2(max(1.0, float(np.max(relative, initial=1.0))))))
-    return bits
+def _radius_bits(step: Any) -> tuple[float, float]:
+    """Return log2 of the largest expected radius, in roundings: absolute, relative.
+
+    The relative one hangs on the element nearest to 0, so it jumps from step to step.
+    """
+    radii = np.concatenate([values.radius.ravel() for values in step.values()])
+    sizes = np.concatenate([np.abs(values.value).ravel() for values in step.values()])
+    with np.errstate(all="ignore"):
+        found = np.stack([radii, radii / sizes])
+        found = np.nan_to_num(found, nan=0.0, posinf=1.0)
+        largest = np.max(found, axis=1, initial=2.0**-1000)
+    absolute, relative = np.log2(largest)
+    return float(absolute), max(0.0, float(relative))

@@ -89,7 +89,9 @@ def find_format(name: str) -> FloatFormat:
     """
     name = str(name).removeprefix("torch.")
     if name not in FORMATS:
-        raise ValueError(f"no float format named {name!r}; there are {', '.join(FORMATS)}")
+        raise ValueError(
+            f"no float format named {name!r}; there are {', '.join(FORMATS)}"
+        )
     return FORMATS[name]
 
 

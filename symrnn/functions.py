@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import mpmath
-import mpmath
 import numpy as np
 import sympy
 from flint import arb, fmpq
@@ -28,7 +27,14 @@ from sympy import Expr, Function
 
 from symrnn.errors import EquationError
 
-__all__ = ["FUNCTIONS", "ElementwiseFunction", "monotone_hull", "register_function", "relu", "sigmoid"]
+__all__ = [
+    "FUNCTIONS",
+    "ElementwiseFunction",
+    "monotone_hull",
+    "register_function",
+    "relu",
+    "sigmoid",
+]
 
 
 def _mp_value(argument: Expr, prec: int, function: Callable[[Any], Any]) -> Expr | None:
@@ -114,7 +120,9 @@ class relu(Function):  # noqa: N801
 
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         power = "" if exp is None else f"^{{{exp}}}"
-        return rf"\operatorname{{relu}}{power}\left({printer._print(self.args[0])}\right)"
+        return (
+            rf"\operatorname{{relu}}{power}\left({printer._print(self.args[0])}\right)"
+        )
 
     def _as_code(self, printer: Any) -> str:
         return printer._print(self._eval_rewrite_as_Max(self.args[0]))
@@ -124,11 +132,11 @@ class relu(Function):  # noqa: N801
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementwiseFunction:
-    """What a domain must know of a function that equations apply to every element.
+    r"""What a domain must know of a function that equations apply to every element.
 
     Attributes:
         name: The name in equations, ``"tanh"``.
-        latex: How it prints, ``\\tanh``.
+        latex: How it prints, ``\tanh``.
         scalar: The SymPy function class; derivatives and closed forms come from it.
         ball: Maps a python-flint ``arb`` to an ``arb`` that contains the image of every
             point of it. This is an assumption of every proof that uses the function.
@@ -161,14 +169,14 @@ FUNCTIONS: dict[str, ElementwiseFunction] = {}
 
 
 def register_function(function: ElementwiseFunction) -> ElementwiseFunction:
-    """Make `function` available to `elementwise`, and return it.
+    r"""Make `function` available to `elementwise`, and return it.
 
     Raises:
         EquationError: A different function of that name is registered already.
 
     >>> from symrnn.functions import FUNCTIONS, register_function
     >>> register_function(FUNCTIONS["tanh"]).latex
-    '\\\\tanh'
+    '\\tanh'
     """
     if FUNCTIONS.setdefault(function.name, function) != function:
         raise EquationError(

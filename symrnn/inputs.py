@@ -99,7 +99,8 @@ class Inputs:
                     found = first_non_finite(self.x[t, b])
                     if found:
                         value = self.x[t, b][found]
-                        return f"input x at step {t}, batch element {b}, feature {found[0]} = {value}"
+                        where = f"step {t}, batch element {b}, feature {found[0]}"
+                        return f"input x at {where} = {value}"
         for name, values in (self.states or {}).items():
             found = first_non_finite(values)
             if found:
@@ -114,7 +115,9 @@ class Inputs:
         """Raise `NotFiniteError` naming the first value that is NaN or infinite."""
         found = self.first_non_finite()
         if found is not None:
-            raise NotFiniteError(f"{found} is not finite, so the equations have no value")
+            raise NotFiniteError(
+                f"{found} is not finite, so the equations have no value"
+            )
 
 
 def read_inputs(net: Network, x: Any, hx: Any = None, *, lengths: Any = None) -> Inputs:
@@ -160,7 +163,9 @@ def read_inputs(net: Network, x: Any, hx: Any = None, *, lengths: Any = None) ->
     elif net.batch_first and not net.single_step:
         array = array.transpose(1, 0, 2)
     if array.shape[0] == 0:
-        raise ShapeError(f"expected x with at least one step, got shape {_shape(exact_array(x))}")
+        raise ShapeError(
+            f"expected x with at least one step, got shape {_shape(exact_array(x))}"
+        )
     return Inputs(
         x=array,
         states=_read_states(net, hx, array.shape[1], layout),
@@ -172,7 +177,9 @@ def read_inputs(net: Network, x: Any, hx: Any = None, *, lengths: Any = None) ->
 def _expected_shapes(net: Network) -> str:
     if net.single_step:
         return "(batch, input_size) or (input_size,)"
-    first = "(batch, time, input_size)" if net.batch_first else "(time, batch, input_size)"
+    first = (
+        "(batch, time, input_size)" if net.batch_first else "(time, batch, input_size)"
+    )
     return f"{first} or (time, input_size)"
 
 
@@ -185,17 +192,25 @@ def _read_lengths(lengths: Any, x: Exact, layout: Layout) -> tuple[int, ...]:
     if lengths is None:
         return (time,) * batch
     if layout.single_step or not layout.batched:
-        raise ShapeError("lengths= is for a batch of sequences; this input is one sequence or step")
+        raise ShapeError(
+            "lengths= is for a batch of sequences; this input is one sequence or step"
+        )
     found = exact_array(lengths, "lengths")
     if found.shape != (batch,):
-        raise ShapeError(f"expected {batch} lengths, one for each sequence, got {_shape(found)}")
+        raise ShapeError(
+            f"expected {batch} lengths, one for each sequence, got {_shape(found)}"
+        )
     for b, n in enumerate(found.tolist()):
         if not 1 <= n <= time or n != int(n):
-            raise ShapeError(f"expected lengths from 1 to {time} steps, got {n} at batch element {b}")
+            raise ShapeError(
+                f"expected lengths from 1 to {time} steps, got {n} at batch element {b}"
+            )
     return tuple(int(n) for n in found.tolist())
 
 
-def _read_states(net: Network, hx: Any, batch: int, layout: Layout) -> dict[str, Exact] | None:
+def _read_states(
+    net: Network, hx: Any, batch: int, layout: Layout
+) -> dict[str, Exact] | None:
     if hx is None:
         return None
     names = net.cell.states
@@ -227,7 +242,11 @@ def _read_states(net: Network, hx: Any, batch: int, layout: Layout) -> dict[str,
 
 
 def _is_packed(x: Any) -> bool:
-    return hasattr(x, "batch_sizes") and hasattr(x, "sorted_indices") and hasattr(x, "data")
+    return (
+        hasattr(x, "batch_sizes")
+        and hasattr(x, "sorted_indices")
+        and hasattr(x, "data")
+    )
 
 
 def _read_packed(net: Network, x: Any, hx: Any) -> Inputs:
@@ -242,7 +261,11 @@ def _read_packed(net: Network, x: Any, hx: Any) -> Inputs:
             f"{_shape(data)}"
         )
     batch, start = sizes[0], 0
-    order = list(range(batch)) if x.sorted_indices is None else [int(i) for i in x.sorted_indices]
+    order = (
+        list(range(batch))
+        if x.sorted_indices is None
+        else [int(i) for i in x.sorted_indices]
+    )
     padded = np.zeros((len(sizes), batch, net.input_size), dtype=data.dtype)
     for t, width in enumerate(sizes):
         padded[t, order[:width]] = data[start : start + width]
@@ -250,7 +273,9 @@ def _read_packed(net: Network, x: Any, hx: Any) -> Inputs:
     lengths = [0] * batch
     for column, b in enumerate(order):
         lengths[b] = sum(width > column for width in sizes)
-    layout = Layout(batched=True, batch_first=net.batch_first, single_step=False, packed=True)
+    layout = Layout(
+        batched=True, batch_first=net.batch_first, single_step=False, packed=True
+    )
     states = _read_states(net, hx, batch, layout)
     return Inputs(
         x=padded,
@@ -264,5 +289,7 @@ def _read_packed(net: Network, x: Any, hx: Any) -> Inputs:
 def require_int(value: Any, what: str, least: int) -> int:
     """Return `value` as an int of at least `least`, or raise `SourceError`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise SourceError(f"{what} must be a whole number of at least {least} (got {value!r})")
+        raise SourceError(
+            f"{what} must be a whole number of at least {least} (got {value!r})"
+        )
     return value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The vocabulary in which cells are written, and nothing else.
+r"""The vocabulary in which cells are written, and nothing else.
 
 Eight kinds of node, all SymPy matrix expressions, built only by the functions below:
 
@@ -11,9 +11,9 @@ constructor         meaning                                       printed
 `matmul`            matrix product                                 ``W x``
 `add`, `subtract`   sum, in the order written                      ``a + b - c``
 `neg`               negation                                       ``-a``
-`hadamard`          elementwise product                            ``a \\odot b``
-`elementwise`       a function of every element                    ``\\tanh(a)``
-`transpose`         transpose                                      ``A^\\top``
+`hadamard`          elementwise product                            ``a \odot b``
+`elementwise`       a function of every element                    ``\tanh(a)``
+`transpose`         transpose                                      ``A^\top``
 ==================  ============================================  =================
 
 Nothing here reorders, flattens or simplifies: an expression stays as it was written, is
@@ -137,7 +137,7 @@ class Matmul(_Node):
 
     def _entry(self, i: Any, j: Any, **_: Any) -> Expr:
         a, b = self.args
-        inner = a.shape[1]
+        inner = sympy.sympify(a.shape[1])
         if not inner.is_Integer:
             k = sympy.Dummy("k", integer=True)
             return sympy.Sum(a[i, k] * b[k, j], (k, 0, inner - 1))
@@ -306,7 +306,9 @@ def elementwise(name: str, a: MatrixExpr) -> Elementwise:
     _check_nodes(a)
     if name not in FUNCTIONS:
         known = ", ".join(sorted(FUNCTIONS))
-        raise EquationError(f"elementwise: no function named {name!r}; there are {known}")
+        raise EquationError(
+            f"elementwise: no function named {name!r}; there are {known}"
+        )
     return Elementwise(Str(name), a)
 
 
@@ -345,7 +347,9 @@ def _check_same(what: str, operands: tuple[MatrixExpr, ...]) -> None:
     for other in operands[1:]:
         columns = {first.shape[1], other.shape[1]} - {Integer(1)}
         if first.shape[0] != other.shape[0] or len(columns) > 1:
-            raise EquationError(f"{what}: {_shaped(first)} does not fit {_shaped(other)}")
+            raise EquationError(
+                f"{what}: {_shaped(first)} does not fit {_shaped(other)}"
+            )
 
 
 # --- traversal ----------------------------------------------------------------------
@@ -435,7 +439,7 @@ _LATEX = _Style(" ", r" \odot ", r"^{\top}", lambda f: f.latex, (r"\left(", r"\r
 
 _LEVEL = {Add: "Add", Neg: "Add", Hadamard: "Mul", Matmul: "Mul", Transpose: "Pow"}
 for _node_class, _level in _LEVEL.items():
-    _node_class.precedence = PRECEDENCE[_level]  # type: ignore[attr-defined]
+    _node_class.precedence = PRECEDENCE[_level]
 
 
 def _spell(node: MatrixExpr, printer: Any, style: _Style) -> str:
@@ -443,7 +447,11 @@ def _spell(node: MatrixExpr, printer: Any, style: _Style) -> str:
 
     def bracket(child: MatrixExpr, *tight: type) -> str:
         text = printer._print(child)
-        return style.brackets[0] + text + style.brackets[1] if isinstance(child, tight) else text
+        return (
+            style.brackets[0] + text + style.brackets[1]
+            if isinstance(child, tight)
+            else text
+        )
 
     match node:
         case Constant():
@@ -455,10 +463,18 @@ def _spell(node: MatrixExpr, printer: Any, style: _Style) -> str:
         case Neg():
             return "-" + bracket(node.args[0], Add, Neg)
         case Transpose():
-            return bracket(node.args[0], Add, Neg, Matmul, Hadamard, Elementwise) + style.transposed
+            return (
+                bracket(node.args[0], Add, Neg, Matmul, Hadamard, Elementwise)
+                + style.transposed
+            )
         case Elementwise():
             left, right = style.brackets
-            return style.function(node.function) + left + printer._print(node.args[1]) + right
+            return (
+                style.function(node.function)
+                + left
+                + printer._print(node.args[1])
+                + right
+            )
         case Add():
             text = bracket(node.args[0], Add)
             for term in node.args[1:]:

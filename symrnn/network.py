@@ -247,7 +247,9 @@ class Network:
         for parameter in self.cell.parameters:
             shape = self.parameters[place][parameter.name].shape
             for symbol, size in zip(parameter.shape, shape, strict=True):
-                wanted = int(symbol) if symbol.is_Integer else sizes.setdefault(symbol, size)
+                wanted = (
+                    int(symbol) if symbol.is_Integer else sizes.setdefault(symbol, size)
+                )
                 origin = came_from.setdefault(symbol, parameter.name)
                 if size != wanted or size == 0:
                     raise ShapeError(
@@ -311,7 +313,9 @@ def _unstack(name: str, values: Any, members: tuple[str, ...]) -> dict[str, Exac
     """Split the rows of a stacked array evenly among its members."""
     array = np.array(exact_array(values, name))  # a copy: the network must not change
     if array.ndim not in (1, 2):
-        raise ShapeError(f"expected {name} with 1 or 2 dimensions, got shape {array.shape}")
+        raise ShapeError(
+            f"expected {name} with 1 or 2 dimensions, got shape {array.shape}"
+        )
     if array.shape[0] % len(members):
         raise ShapeError(
             f"expected {name} with a multiple of {len(members)} rows "

@@ -46,7 +46,9 @@ def input_at(net: Network, layer: int, step: int) -> Named:
     """Return the input of a layer at a step; of the layers above the first, a name for it."""
     suffix, latex = f"_{step + 1}", f"x_{{{step + 1}}}"
     if layer:
-        return Named(f"x_l{layer}{suffix}", net.output_size, 1, f"{latex}^{{({layer + 1})}}")
+        return Named(
+            f"x_l{layer}{suffix}", net.output_size, 1, f"{latex}^{{({layer + 1})}}"
+        )
     return Named(f"x{suffix}", net.input_size, 1, latex)
 
 
@@ -61,5 +63,7 @@ def _decorate(net: Network, latex: str, place: Place) -> str:
     layer, direction = place
     if net.bidirectional:
         base, _, subscript = latex.partition("_")
-        latex = f"{_ARROWS[direction]}{{{base}}}" + (f"_{subscript}" if subscript else "")
+        latex = f"{_ARROWS[direction]}{{{base}}}" + (
+            f"_{subscript}" if subscript else ""
+        )
     return f"{latex}^{{({layer + 1})}}" if net.num_layers > 1 else latex

@@ -82,7 +82,11 @@ def exact_array(values: Any, what: str = "values") -> Exact:
     [Fraction(1, 3), Fraction(1, 2)]
     """
     if float_format(values) == "bfloat16":
-        values = values.detach().float() if hasattr(values, "detach") else values.astype("f4")
+        values = (
+            values.detach().float()
+            if hasattr(values, "detach")
+            else values.astype("f4")
+        )
     if hasattr(values, "detach"):
         values = values.detach().cpu().resolve_conj().resolve_neg().numpy()
     if isinstance(values, (list, tuple)):
@@ -118,15 +122,20 @@ def _plain(item: Any) -> Any:
         return [_plain(inner) for inner in item]
     if hasattr(item, "detach") or isinstance(item, np.ndarray):
         return exact_array(item).tolist()
-    return int(item) if isinstance(item, Integral) and not isinstance(item, bool) else item
+    return (
+        int(item) if isinstance(item, Integral) and not isinstance(item, bool) else item
+    )
 
 
 def _check_rectangular(values: list[Any], what: str) -> tuple[int, ...]:
     shapes = {
-        _check_rectangular(item, what) if isinstance(item, list) else () for item in values
+        _check_rectangular(item, what) if isinstance(item, list) else ()
+        for item in values
     }
     if len(shapes) > 1:
-        raise ShapeError(f"{what}: nested lists are ragged; all rows must be equally long")
+        raise ShapeError(
+            f"{what}: nested lists are ragged; all rows must be equally long"
+        )
     return (len(values), *(shapes.pop() if shapes else ()))
 
 

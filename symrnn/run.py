@@ -19,7 +19,9 @@ Keep = Literal["all", "nodes", "states"]
 """What a trace remembers: every named quantity; every subexpression; or the states."""
 
 
-def run(net: Network, inputs: Inputs, domain: Domain[Any], *, keep: Keep = "all") -> Trace:
+def run(
+    net: Network, inputs: Inputs, domain: Domain[Any], *, keep: Keep = "all"
+) -> Trace:
     """Run a network over a domain and return the trace.
 
     Args:
@@ -30,12 +32,16 @@ def run(net: Network, inputs: Inputs, domain: Domain[Any], *, keep: Keep = "all"
     """
     program = lower(net.cell)
     with domain.context():
-        layer_input = [domain.input(inputs.step(t), t) for t in range(len(inputs.widths))]
+        layer_input = [
+            domain.input(inputs.step(t), t) for t in range(len(inputs.widths))
+        ]
         records: dict[Place, Record] = {}
         for layer in range(net.num_layers):
             for direction in net.directions:
                 place: Place = (layer, direction)
-                records[place] = _Pass(net, inputs, domain, program, place, keep).run(layer_input)
+                records[place] = _Pass(net, inputs, domain, program, place, keep).run(
+                    layer_input
+                )
             layer_input = _join(net, domain, records, layer)
         return Trace(net, inputs, domain, records, layer_input)
 
@@ -48,7 +54,10 @@ def _join(
     parts = [records[layer, d].steps for d in net.directions]
     if len(parts) == 1:
         return [values[output] for values in parts[0]]
-    return [domain.vstack([step[output] for step in steps]) for steps in zip(*parts, strict=True)]
+    return [
+        domain.vstack([step[output] for step in steps])
+        for steps in zip(*parts, strict=True)
+    ]
 
 
 class _Pass:
@@ -92,13 +101,21 @@ class _Pass:
         prepared = self._input_phase(layer_input)
         steps: list[dict[Any, Any]] = [{} for _ in self.widths]
         backwards = self.direction == "reverse"
-        states, finished = self._begin(backwards), []
-        for t in reversed(range(len(self.widths))) if backwards else range(len(self.widths)):
+        states = self._begin(backwards)
+        finished: list[dict[str, Any]] = []
+        for t in (
+            reversed(range(len(self.widths))) if backwards else range(len(self.widths))
+        ):
             states = self._resize(states, self.widths[t], finished)
             registers = self.registers | prepared[t]
-            registers |= {self.program.previous[s]: value for s, value in states.items()}
+            registers |= {
+                self.program.previous[s]: value for s, value in states.items()
+            }
             execute(self.domain, self.program.step, registers, self.sizes)
-            for register, rows in self.constant_states.items():  # one column, however many sequences
+            for (
+                register,
+                rows,
+            ) in self.constant_states.items():  # one column, however many sequences
                 zeros = self.domain.constant(0, rows, self.widths[t])
                 registers[register] = self.domain.add(registers[register], zeros)
             values = {key: registers[register] for key, register in self.kept.items()}
@@ -147,13 +164,17 @@ class _Pass:
                 for s, v in self.initial.items()
             }
             return {s: self.domain.hstack([v, joining[s]]) for s, v in states.items()}
-        parts = {s: self.domain.split(v, [width, current - width]) for s, v in states.items()}
+        parts = {
+            s: self.domain.split(v, [width, current - width]) for s, v in states.items()
+        }
         finished.append({s: ended for s, (_, ended) in parts.items()})
         return {s: going for s, (going, _) in parts.items()}
 
     _width: int | None = None
 
-    def _end(self, states: dict[str, Any], finished: list[dict[str, Any]]) -> dict[str, Any]:
+    def _end(
+        self, states: dict[str, Any], finished: list[dict[str, Any]]
+    ) -> dict[str, Any]:
         """Return each sequence's last state, all columns in order."""
         parts = [states, *reversed(finished)]
         return {s: self.domain.hstack([part[s] for part in parts]) for s in states}

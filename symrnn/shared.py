@@ -7,8 +7,8 @@ Note [Sharing]
     memory it is a small graph, but SymPy walks it as a tree: 6 steps at hidden size 4 take
     half a minute to build. `Shared` marks the nodes of the graph. It prints, evaluates and
     differentiates as its value, remembering the answers, so that SymPy's own ``evalf``,
-    ``subs``, ``diff``, ``cse`` and ``lambdify(cse=True)`` take time linear in the graph.
-    `unshare` returns the plain tree.
+    ``subs`` and ``diff`` take time linear in the graph, and so do ``cse`` and
+    ``lambdify(…, cse=…, use_imps=False)`` with the `cse` below. `unshare` returns the plain tree.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import sympy
 from sympy import (
     Add,
     Basic,
@@ -34,7 +35,7 @@ from sympy.core.evalf import evalf, evalf_table
 from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.printing.precedence import precedence
 
-__all__ = ["Shared", "share", "unshare"]
+__all__ = ["Shared", "cse", "share", "unshare"]
 
 _CHUNK = 64
 _LEAVES = (Symbol, MatrixSymbol, MatrixElement)
@@ -57,7 +58,11 @@ class Shared(Expr):
 
     def __new__(cls, value: Any) -> Expr:
         """Wrap `value`; leaves are returned as they are."""
-        if not value.args or isinstance(value, cls) or value.is_number and value.is_Rational:
+        if (
+            not value.args
+            or isinstance(value, cls)
+            or (value.is_number and value.is_Rational)
+        ):
             return value
         node = _INTERNED.get(value)
         if node is None:
@@ -103,14 +108,18 @@ class Shared(Expr):
         return super().diff(*symbols, **assumptions)
 
     def _eval_derivative(self, symbol: Expr) -> Expr:
-        return self._once(("diff", symbol), lambda: share(_derivative(self.value, symbol)))
+        return self._once(
+            ("diff", symbol), lambda: share(_derivative(self.value, symbol))
+        )
 
     def _eval_subs(self, old: Any, new: Any) -> Expr:
         def substitute(node: Any) -> Any:
             return node._subs(old, new)
 
         if isinstance(old, _LEAVES):
-            return self._once(("subs", old, new), lambda: share(_rebuild(self.value, substitute)))
+            return self._once(
+                ("subs", old, new), lambda: share(_rebuild(self.value, substitute))
+            )
         return self._once(("subs", old, new), lambda: share(self.value._subs(old, new)))
 
     def _xreplace(self, rule: Any) -> tuple[Any, bool]:
@@ -135,7 +144,9 @@ class Shared(Expr):
                 return node
 
             _rebuild(self.value, visit)
-            if types and isinstance(self, tuple(t for t in types if isinstance(t, type))):
+            if types and isinstance(
+                self, tuple(t for t in types if isinstance(t, type))
+            ):
                 found.add(self)
             return found
 
@@ -199,7 +210,11 @@ def _derivative(node: Any, symbol: Any) -> Any:
     if node.is_Mul:
         factors = node.args
         return Add(
-            *(Mul(*factors[:i], d, *factors[i + 1 :]) for i, d in enumerate(slopes) if d != 0)
+            *(
+                Mul(*factors[:i], d, *factors[i + 1 :])
+                for i, d in enumerate(slopes)
+                if d != 0
+            )
         )
     if isinstance(node, Function) and len(slopes) == 1:
         return Mul(_slope(node), slopes[0]) if slopes[0] != 0 else S.Zero
@@ -216,6 +231,21 @@ def _slope(node: Any) -> Any:
 def share(value: Expr) -> Expr:
     """Mark `value` as shared, unless it is a symbol or a number."""
     return Shared(value)
+
+
+def cse(expressions: Any) -> Any:
+    """Return SymPy's ``cse`` of one expression or matrix, in the order of appearance.
+
+    This is ``sympy.cse(…, list=False, order="none")``: SymPy's default order counts the
+    nodes of the tree. It is what ``lambdify(…, cse=symrnn.shared.cse, use_imps=False)`` takes.
+
+    >>> from sympy import symbols, tanh
+    >>> x = symbols("x")
+    >>> h = share(tanh(x + 1))
+    >>> cse(h * x + h)
+    ([(x0, tanh(x + 1))], x0*x + x0)
+    """
+    return sympy.cse(expressions, list=False, order="none")
 
 
 def unshare(value: Any) -> Any:

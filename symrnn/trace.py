@@ -14,11 +14,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from flint import fmpq
 
-from symrnn.domains.base import Domain, Interval
+from symrnn.domains.base import Domain
 from symrnn.errors import UndecidedError, UnsupportedError
 from symrnn.formats import find_format, nearest_float, round_decimal
-from symrnn.inputs import Inputs
+from symrnn.inputs import Inputs, require_int
 from symrnn.network import Network, Place
 
 __all__ = ["Array", "PackedArray", "Record", "Refine", "Step", "Trace"]
@@ -30,7 +31,9 @@ Rule = Callable[[Any, Any], Any]
 class Refine(Protocol):
     """Finds results that an array's own precision leaves undecided."""
 
-    def decide(self, select: Callable[[Trace], Array], rule: Rule, undecided: Any) -> Any:
+    def decide(
+        self, select: Callable[[Trace], Array], rule: Rule, undecided: Any
+    ) -> Any:
         """Return, for each index in `undecided`, the result of `rule`."""
 
 
@@ -72,7 +75,9 @@ class Trace:
 
     def refined_by(self, refine: Refine) -> Trace:
         """Return this trace, able to find digits that its precision leaves undecided."""
-        return Trace(self.net, self.inputs, self.domain, self.records, self._outputs, refine)
+        return Trace(
+            self.net, self.inputs, self.domain, self.records, self._outputs, refine
+        )
 
     @property
     def output(self) -> Array | PackedArray:
@@ -132,7 +137,10 @@ class Trace:
 
     def _array(self, select: Callable[[Trace], npt.NDArray[np.object_]]) -> Array:
         return Array(
-            select(self), self.domain, self._refine, lambda t: Array(select(t), t.domain)
+            select(self),
+            self.domain,
+            self._refine,
+            lambda t: Array(select(t), t.domain),
         )
 
 
@@ -163,12 +171,12 @@ class Step:
     def __getitem__(self, name: Any) -> Array:
         """Return a quantity by name, or any node of the equations that was kept."""
         place, t = (self.layer, self.direction), self.t
-        if name not in self.trace.records[place].steps[t]:  # type: ignore[index]
+        if name not in self.trace.records[place].steps[t]:
             raise KeyError(f"no quantity {name}; there are {', '.join(self.names)}")
         return self.trace._array(
             lambda trace: _unsort(
                 trace,
-                trace.records[place].steps[t][name],  # type: ignore[index]
+                trace.records[place].steps[t][name],
                 trace.inputs.widths[t],
             )
         )
@@ -181,7 +189,7 @@ class Step:
             before = self.t + 1
 
         def select(trace: Trace) -> npt.NDArray[np.object_]:
-            record = trace.records[place]  # type: ignore[index]
+            record = trace.records[place]
             initial = _columns(trace, record.initial[state])
             if 0 <= before < len(record.steps):
                 running = _columns(trace, record.steps[before][state])
@@ -205,7 +213,9 @@ class Step:
         return [*super().__dir__(), *self.names]
 
     def __repr__(self) -> str:
-        return f"Step({self.layer}, {self.direction!r}, {self.t}: {', '.join(self.names)})"
+        return (
+            f"Step({self.layer}, {self.direction!r}, {self.t}: {', '.join(self.names)})"
+        )
 
 
 class Array:
@@ -286,9 +296,12 @@ class Array:
         if digits is None and places is None:
             digits = 15
         for what, n, least in (("digits", digits, 1), ("places", places, 0)):
-            if n is not None and (not isinstance(n, int) or n < least):
-                raise ValueError(f"{what} must be a whole number from {least} (got {n!r})")
-        rule: Rule = lambda lo, hi: round_decimal(lo, hi, digits=digits, places=places)  # noqa: E731
+            if n is not None:
+                require_int(n, what, least)
+
+        def rule(lo: Any, hi: Any) -> str | None:
+            return round_decimal(lo, hi, digits=digits, places=places)
+
         return self.decide(rule).tolist()
 
     def nearest(self, dtype: str) -> npt.NDArray[Any]:
@@ -332,7 +345,9 @@ class Array:
                     f"element {list(undecided[0])} is known only to lie in "
                     f"{self._elements[undecided[0]]}"
                 )
-            for index, result in self._refine.decide(self._select, rule, undecided).items():
+            for index, result in self._refine.decide(
+                self._select, rule, undecided
+            ).items():
                 results[index] = result
         return results
 
@@ -376,21 +391,26 @@ class Array:
         closed = np.empty(self.shape, dtype=object)
         for index in np.ndindex(self.shape):
             element = self._elements[index]
-            is_rational = hasattr(element, "q") and not hasattr(element, "args")
-            closed[index] = Fraction(int(element.p), int(element.q)) if is_rational else element
+            if isinstance(element, fmpq):
+                element = Fraction(int(element.p), int(element.q))
+            closed[index] = element
         return closed.tolist()
 
     def tolist(self) -> Any:
         """Return the domain's own elements in nested lists."""
         return self._elements.tolist()
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+    def __array__(
+        self, dtype: Any = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]:
         values = self.nearest("float64")
         return values if dtype is None else values.astype(dtype)
 
     def __float__(self) -> float:
         if self.shape != ():
-            raise TypeError(f"only one element can become a float, this has shape {self.shape}")
+            raise TypeError(
+                f"only one element can become a float, this has shape {self.shape}"
+            )
         return float(self.nearest("float64"))
 
     def __repr__(self) -> str:
@@ -411,7 +431,9 @@ class PackedArray:
         sorted_indices: Batch elements by decreasing length, as torch packed them.
     """
 
-    def __init__(self, data: Array, batch_sizes: Sequence[int], order: Sequence[int]) -> None:
+    def __init__(
+        self, data: Array, batch_sizes: Sequence[int], order: Sequence[int]
+    ) -> None:
         self.data = data
         self.batch_sizes = tuple(batch_sizes)
         self.sorted_indices = tuple(order)
@@ -422,7 +444,9 @@ class PackedArray:
             raise AttributeError(name)
         return getattr(self.data, name)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+    def __array__(
+        self, dtype: Any = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]:
         return self.data.__array__(dtype)
 
     def __repr__(self) -> str:
@@ -488,7 +512,9 @@ def _output(trace: Trace) -> Array | PackedArray:
     inputs = trace.inputs
     if inputs.layout.packed:
         data = trace._array(
-            lambda t: _restack([np.array(c, dtype=object) for m in t._outputs for c in _columns(t, m)])
+            lambda t: _restack(
+                [np.array(c, dtype=object) for m in t._outputs for c in _columns(t, m)]
+            )
         )
         return PackedArray(data, inputs.widths, inputs.order)
     return trace._array(_padded_output)

@@ -127,7 +127,9 @@ class Unrolled:
     def _symbols(self) -> Symbols:
         parameters = {p.name: p for p in self.net.cell.parameters}
         return Symbols(
-            parameter=lambda name, place: parameter_at(self.net, parameters[name], place),
+            parameter=lambda name, place: parameter_at(
+                self.net, parameters[name], place
+            ),
             input=lambda t: input_at(self.net, 0, t),
             initial=self._initial,
         )
@@ -142,9 +144,13 @@ class Unrolled:
 
     def _run(self, domain: Any) -> Trace:
         self.net.require_finite()
-        layout = Layout(batched=False, batch_first=False, single_step=False, packed=False)
+        layout = Layout(
+            batched=False, batch_first=False, single_step=False, packed=False
+        )
         x_shape = (self.steps, 1, self.net.input_size)
-        inputs = Inputs(x=np.zeros(x_shape), states=None, lengths=(self.steps,), layout=layout)
+        inputs = Inputs(
+            x=np.zeros(x_shape), states=None, lengths=(self.steps,), layout=layout
+        )
         return run(self.net, inputs, domain)
 
     def __repr__(self) -> str:
@@ -206,11 +212,14 @@ class UnrolledStep:
     def substituted(self, name: str) -> ImmutableDenseMatrix:
         """Return a quantity element by element in inputs, parameters and initial states.
 
-        Common parts are shared (see `symrnn.shared`): ``evalf``, ``subs``, ``diff``,
-        ``cse`` and ``lambdify(…, cse=True)`` take time linear in the number of steps.
+        Common parts are shared (see `symrnn.shared`): ``evalf``, ``subs``,
+        ``diff`` and ``lambdify(…, cse=symrnn.shared.cse, use_imps=False)`` take time
+        linear in the number of steps.
         ``symrnn.shared.unshare`` returns plain SymPy trees, which grow exponentially.
         """
-        return ImmutableDenseMatrix(self._from(self.unrolled._scalar_trace, name).tolist())
+        return ImmutableDenseMatrix(
+            self._from(self.unrolled._scalar_trace, name).tolist()
+        )
 
     def __getattr__(self, name: str) -> Named:
         for line in self.unrolled.net.cell.equations:

@@ -88,7 +88,7 @@ BAD = [
     None,
     1j,
     b"1",
-    object(),
+    pytest.param(object(), id="object"),
     sympy.sqrt(2),
     sympy.Symbol("x"),
     sympy.oo,

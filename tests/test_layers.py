@@ -25,7 +25,9 @@ LAYERS = [
     ["trace"],
     ["run"],
     ["evaluate", "unroll"],
-    ["audit", "documents", "diagnose"],
+    ["audit"],
+    ["documents", "diagnose"],
+    ["demo"],
     ["cli"],
     ["__init__", "__main__"],
 ]

@@ -69,6 +69,7 @@ class Balls:
     def flat(self) -> list[arb]:
         """The elements, row by row."""
         if self._flat is None:
+            assert self._mat is not None
             self._flat = self._mat.entries()
         return self._flat
 
@@ -76,6 +77,7 @@ class Balls:
     def mat(self) -> arb_mat:
         """The matrix as FLINT's own type."""
         if self._mat is None:
+            assert self._flat is not None
             self._mat = arb_mat(self.height, self.columns, self._flat)
         return self._mat
 
@@ -105,10 +107,13 @@ class BallDomain(Domain[Balls]):
         return working_precision(self.precision)
 
     def matrix(self, values: Exact) -> Balls:
-        flat = values.reshape(-1).tolist()
+        height, columns = values.shape
         if values.dtype == object:
-            flat = [fmpq(v.numerator, v.denominator) for v in flat]
-        return Balls(*values.shape, flat=[arb(v) for v in flat])
+            flat = [arb(fmpq(v.numerator, v.denominator)) for v in values.flat]
+            return Balls(height, columns, flat)
+        if columns == 1:  # most likely no factor of a product
+            return Balls(height, columns, [arb(v) for v in values[:, 0].tolist()])
+        return Balls(height, columns, mat=arb_mat(values.tolist()))
 
     def matmul(self, a: Balls, b: Balls) -> Balls:
         return Balls(a.height, b.columns, mat=a.mat * b.mat)
@@ -135,7 +140,11 @@ class BallDomain(Domain[Balls]):
         return a.map(function.ball)
 
     def transpose(self, a: Balls) -> Balls:
-        return Balls(a.columns, a.height, [v for column in zip(*self.rows(a)) for v in column])
+        return Balls(
+            a.columns,
+            a.height,
+            [v for column in zip(*self.rows(a), strict=True) for v in column],
+        )
 
     def constant(self, value: int, rows: int, columns: int = 1) -> Balls:
         return Balls(rows, columns, [arb(value)] * (rows * columns))
@@ -206,7 +215,9 @@ def _dyadic(x: arb) -> Interval:
         tiny = fmpq(1, fmpz(1) << _LARGEST_EXPONENT)
         return (fmpq(0), tiny) if mantissa > 0 else (-tiny, fmpq(0))
     if shift > _LARGEST_EXPONENT:
-        raise UndecidedError(f"the value is about 2^{shift}, out of the range of numbers to write out")
+        raise UndecidedError(
+            f"the value is about 2^{shift}, out of the range of numbers to write out"
+        )
     value = fmpq(mantissa << shift) if shift >= 0 else fmpq(mantissa, fmpz(1) << -shift)
     return value, value
 

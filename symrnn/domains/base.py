@@ -57,7 +57,9 @@ class Domain(ABC, Generic[M]):
         """Take an initial state into the domain."""
         return self.matrix(values)
 
-    def name_values(self, values: dict[Any, M], place: tuple[int, str], t: int) -> dict[Any, M]:
+    def name_values(
+        self, values: dict[Any, M], place: tuple[int, str], t: int
+    ) -> dict[Any, M]:
         """Return what stands for the named values of a step from here on."""
         return values
 

@@ -43,7 +43,9 @@ class EstimateDomain(Domain[Estimates]):
         flat = [_to_float(v) for v in values.reshape(-1).tolist()]
         value = np.array(flat, dtype=np.float64).reshape(values.shape)
         # Binary numbers enter exactly; a ratio is rounded once.
-        return Estimates(value, np.abs(value) if values.dtype == object else np.zeros_like(value))
+        return Estimates(
+            value, np.abs(value) if values.dtype == object else np.zeros_like(value)
+        )
 
     def matmul(self, a: Estimates, b: Estimates) -> Estimates:
         value = a.value @ b.value
@@ -67,14 +69,18 @@ class EstimateDomain(Domain[Estimates]):
     def elementwise(self, function: ElementwiseFunction, a: Estimates) -> Estimates:
         value = function.numpy(a.value)
         step = 1e-4
-        slope = np.abs(function.numpy(a.value + step) - function.numpy(a.value - step)) / (2 * step)
+        slope = np.abs(
+            function.numpy(a.value + step) - function.numpy(a.value - step)
+        ) / (2 * step)
         return Estimates(value, slope * a.radius + np.abs(value))
 
     def transpose(self, a: Estimates) -> Estimates:
         return Estimates(a.value.T, a.radius.T)
 
     def constant(self, value: int, rows: int, columns: int = 1) -> Estimates:
-        return Estimates(np.full((rows, columns), float(value)), np.zeros((rows, columns)))
+        return Estimates(
+            np.full((rows, columns), float(value)), np.zeros((rows, columns))
+        )
 
     def vstack(self, parts: Sequence[Estimates]) -> Estimates:
         return Estimates(*(np.vstack(arrays) for arrays in zip(*parts, strict=True)))
@@ -95,7 +101,9 @@ class EstimateDomain(Domain[Estimates]):
 
     def interval(self, element: Any) -> Interval:
         """Refuse: an estimate encloses nothing."""
-        raise NotImplementedError("an estimate encloses nothing; it only plans precision")
+        raise NotImplementedError(
+            "an estimate encloses nothing; it only plans precision"
+        )
 
 
 def _to_float(value: Any) -> float:

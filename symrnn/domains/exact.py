@@ -44,14 +44,19 @@ class ExactDomain(Domain[Objects]):
         shape = a.shape[0], b.shape[1]
         left, right = (m.reshape(-1).tolist() for m in (a, b))
         if all(type(v) is fmpq for v in left) and all(type(v) is fmpq for v in right):
-            product = fmpq_mat(*a.shape, left) * fmpq_mat(*b.shape, right)
+            product = fmpq_mat(a.shape[0], a.shape[1], left) * fmpq_mat(
+                b.shape[0], b.shape[1], right
+            )
             return _objects(product.entries(), shape)
         columns = [list(column) for column in b.T]
         return _objects([_dot(row, c) for row in a.tolist() for c in columns], shape)
 
     def add(self, *terms: Objects) -> Objects:
         terms = tuple(np.broadcast_arrays(*terms))
-        flat = [_sum(list(values)) for values in zip(*(t.reshape(-1) for t in terms), strict=True)]
+        flat = [
+            _sum(list(values))
+            for values in zip(*(t.reshape(-1) for t in terms), strict=True)
+        ]
         return _objects(flat, terms[0].shape)
 
     def neg(self, a: Objects) -> Objects:
@@ -79,7 +84,9 @@ class ExactDomain(Domain[Objects]):
 
     def split(self, a: Objects, widths: Sequence[int]) -> list[Objects]:
         ends = np.cumsum(widths)
-        return [a[:, end - width : end] for width, end in zip(widths, ends, strict=True)]
+        return [
+            a[:, end - width : end] for width, end in zip(widths, ends, strict=True)
+        ]
 
     def rows(self, a: Objects) -> list[list[Any]]:
         return a.tolist()

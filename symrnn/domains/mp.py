@@ -45,7 +45,9 @@ class MpDomain(Domain[Objects]):
         self._mp.prec = precision
 
     def matrix(self, values: Exact) -> Objects:
-        return self._objects([self._number(v) for v in values.reshape(-1).tolist()], values.shape)
+        return self._objects(
+            [self._number(v) for v in values.reshape(-1).tolist()], values.shape
+        )
 
     def matmul(self, a: Objects, b: Objects) -> Objects:
         columns = [list(column) for column in b.T]
@@ -81,7 +83,9 @@ class MpDomain(Domain[Objects]):
 
     def split(self, a: Objects, widths: Sequence[int]) -> list[Objects]:
         ends = np.cumsum(widths)
-        return [a[:, end - width : end] for width, end in zip(widths, ends, strict=True)]
+        return [
+            a[:, end - width : end] for width, end in zip(widths, ends, strict=True)
+        ]
 
     def rows(self, a: Objects) -> list[list[Any]]:
         return a.tolist()

@@ -20,7 +20,16 @@ from sympy import BlockMatrix, MatrixExpr
 from symrnn.domains.base import Domain, Interval
 from symrnn.errors import UnsupportedError
 from symrnn.functions import ElementwiseFunction
-from symrnn.language import Add, Constant, Elementwise, Hadamard, Matmul, Named, Neg, Transpose
+from symrnn.language import (
+    Add,
+    Constant,
+    Elementwise,
+    Hadamard,
+    Matmul,
+    Named,
+    Neg,
+    Transpose,
+)
 from symrnn.network import Place
 from symrnn.numbers import Exact, to_fraction
 from symrnn.shared import share
@@ -42,7 +51,7 @@ class Symbols:
     def __init__(
         self,
         parameter: Callable[[str, Place], Named],
-        input: Callable[[int], Named],  # noqa: A002 - the field's word
+        input: Callable[[int], Named],
         initial: Callable[[str, Place], Named],
     ) -> None:
         self.parameter = parameter
@@ -82,7 +91,9 @@ class _Symbolic(Domain[Any]):
 
     def interval(self, element: Any) -> Interval:
         """Refuse: a symbol has no value."""
-        raise UnsupportedError("a symbolic expression has no value; use symrnn.evaluate")
+        raise UnsupportedError(
+            "a symbolic expression has no value; use symrnn.evaluate"
+        )
 
 
 class MatrixForm(_Symbolic):
@@ -137,7 +148,10 @@ class ScalarForm(_Symbolic):
 
     def matmul(self, a: Objects, b: Objects) -> Objects:
         entries = [
-            [sympy.Add(*(x * y for x, y in zip(row, column, strict=True))) for column in b.T]
+            [
+                sympy.Add(*(x * y for x, y in zip(row, column, strict=True)))
+                for column in b.T
+            ]
             for row in a
         ]
         return np.array(entries, dtype=object)

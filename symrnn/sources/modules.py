@@ -63,10 +63,11 @@ def recurrent_module(model: Any, prefix: str | None = None) -> Any:
         root = model.get_submodule(path)
     except AttributeError:
         _no_module(f"there is no submodule {path!r}", model, "")
-    if _kind(root) is not None:
-        found = {path: root}
-    else:
-        found = dict(_recurrent_submodules(root, path))
+    found = (
+        {path: root}
+        if _kind(root) is not None
+        else dict(_recurrent_submodules(root, path))
+    )
     if len(found) > 1:
         raise SourceError(
             f"there are several recurrent modules; choose one with prefix=: "
