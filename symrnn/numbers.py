@@ -9,6 +9,7 @@ of ``fractions.Fraction`` for what binary floating point cannot hold (``"-0.8769
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 from fractions import Fraction
@@ -108,6 +109,9 @@ def _from_objects(array: npt.NDArray[Any], what: str) -> Exact:
         return np.asarray(array, dtype=np.float64)
     exact = np.empty(len(flat), dtype=object)
     for index, value in enumerate(flat):
+        if isinstance(value, float) and not math.isfinite(value):
+            exact[index] = value  # an audit speaks about it
+            continue
         try:
             exact[index] = to_fraction(value)
         except SourceError as error:
@@ -152,6 +156,8 @@ def float_format(values: Any) -> str | None:
 def first_non_finite(array: Exact) -> tuple[int, ...] | None:
     """Return the index of the first NaN or infinity in `array`, or ``None``."""
     if array.dtype == object:
-        return None
-    found = np.argwhere(~np.isfinite(array))
+        finite = np.array([not isinstance(v, float) for v in array.reshape(-1)])
+        found = np.argwhere(~finite.reshape(array.shape).astype(bool))
+    else:
+        found = np.argwhere(~np.isfinite(array))
     return tuple(int(i) for i in found[0]) if len(found) else None

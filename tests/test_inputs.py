@@ -9,7 +9,7 @@ import pytest
 import sympy
 
 from symrnn.cells import lstm, rnn
-from symrnn.errors import ShapeError, SourceError
+from symrnn.errors import NotFiniteError, ShapeError, SourceError
 from symrnn.evaluate import evaluate
 from symrnn.inputs import read_inputs, require_int
 from symrnn.network import Network
@@ -390,3 +390,11 @@ def test_require_int_wants_an_int(value):
         SourceError, match=r"n must be a whole number of at least 1 \(got"
     ):
         require_int(value, "n", 1)
+
+
+def test_nan_beside_decimal_strings_is_located():
+    """A NaN among exactly taken numbers is found, not mistaken for a malformed number."""
+    arrays = {"weight_ih_l0": [["1/3", 1]], "weight_hh_l0": [[0]]}
+    net = Network.from_arrays(rnn(bias=False), arrays)
+    with pytest.raises(NotFiniteError, match="feature 1 = nan"):
+        evaluate(net, [["0.1", float("nan")]])
