@@ -243,7 +243,7 @@ def cse(expressions: Any) -> Any:
     >>> x = symbols("x")
     >>> h = share(tanh(x + 1))
     >>> cse(h * x + h)
-    ([(x0, tanh(x + 1))], x0*x + x0)
+    ([(x0, tanh(x + 1))], x*x0 + x0)
     """
     return sympy.cse(expressions, list=False, order="none")
 

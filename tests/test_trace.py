@@ -239,12 +239,12 @@ def test_numpy_sees_correctly_rounded_floats():
     ("arguments", "error", "message"),
     [
         ({"digits": 3, "places": 3}, TypeError, "digits= or places=, not both"),
-        ({"digits": 0}, ValueError, "digits must be a whole number from 1"),
-        ({"places": -1}, ValueError, "places must be a whole number from 0"),
+        ({"digits": 0}, ValueError, "digits must be a whole number of at least 1"),
+        ({"places": -1}, ValueError, "places must be a whole number of at least 0"),
         (
             {"digits": 2.0},
             ValueError,
-            r"digits must be a whole number from 1 \(got 2.0\)",
+            r"digits must be a whole number of at least 1 \(got 2.0\)",
         ),
     ],
 )
