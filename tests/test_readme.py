@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What README.md shows is what happens: its Python and its commands are run."""
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """Return the contents of the README's fenced blocks in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+
+
+def test_python(torch):
+    """Every example prints what the README says; the blocks share their names."""
+    source = "\n".join(blocks("python"))
+    test = doctest.DocTestParser().get_doctest(source, {}, "README.md", None, 0)
+    assert len(test.examples) > 10
+    result = doctest.DocTestRunner().run(test)
+    assert 0 == result.failed
+
+
+def test_commands(tmp_path, torch):
+    """Every command prints what the README says, one after another in one folder."""
+    found = [entry for block in blocks("console") for entry in commands(block)]
+    assert len(found) > 4
+    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
+    for command, expected in found:
+        script = f'symrnn() {{ "$PYTHON" -m symrnn "$@"; }}\n{command}'
+        result = subprocess.run(
+            ["bash", "-c", script],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (expected, "") == (result.stdout, result.stderr), command
+
+
+def commands(block: str) -> list[tuple[str, str]]:
+    """Split a session into commands and what each prints."""
+    parts = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+    split = [part.partition("\n") for part in parts]
+    return [(command, output) for command, _, output in split]
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\((?!http)([^)#]+)", TEXT))))
+def test_links(path):
+    """Every file that the README links to is there."""
+    assert (ROOT / path).exists()
+
+
+def test_the_map_is_complete():
+    """Every module and folder of the package is on the map, but for a few helpers."""
+    rows = re.findall(r"^\| (`.*?) \|", TEXT, re.MULTILINE)
+    named = {Path(name).name for row in rows for name in re.findall(r"`(.+?)`", row)}
+    package = {
+        path.name
+        for path in (ROOT / "symrnn").iterdir()
+        if path.suffix in ("", ".py") and not path.name.startswith("__")
+    }
+    helpers = {"errors.py", "formats.py", "notation.py", "numbers.py", "shared.py"}
+    assert set() == package - named - helpers
