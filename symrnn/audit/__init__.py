@@ -74,8 +74,8 @@ def audit(
             ``h`` or ``(h, c)`` for a single-step cell.
         dtype: The float format of `outputs`, such as ``"float32"``; theirs by default.
         tolerance: What is allowed; by default ``torch.testing.assert_close``'s figures
-            for the format, which honest float16 and bfloat16 networks often exceed:
-            theirs grow with the number of terms and steps.
+            for the format, with a wider atol for float16 and bfloat16 (see
+            `symrnn.audit.tolerance`).
         grad: Whether torch runs in grad mode. On a CPU, float32 LSTMs then take another
             kernel, and return other numbers.
         prefix: Which part of a bigger model, as for `symrnn.load`.
