@@ -40,12 +40,11 @@ class EstimateDomain(Domain[Estimates]):
         return np.errstate(all="ignore")
 
     def matrix(self, values: Exact) -> Estimates:
+        if values.dtype != object:  # binary numbers enter exactly
+            return Estimates(values, np.zeros_like(values))
         flat = [_to_float(v) for v in values.reshape(-1).tolist()]
         value = np.array(flat, dtype=np.float64).reshape(values.shape)
-        # Binary numbers enter exactly; a ratio is rounded once.
-        return Estimates(
-            value, np.abs(value) if values.dtype == object else np.zeros_like(value)
-        )
+        return Estimates(value, np.abs(value))  # a ratio is rounded once
 
     def matmul(self, a: Estimates, b: Estimates) -> Estimates:
         value = a.value @ b.value
