@@ -319,8 +319,9 @@ def _growth(net: Network, inputs: Inputs) -> int:
     trace = run(net, shortened, EstimateDomain(), keep="states")
     # A longer run has more elements, so its smallest is expected to be smaller.
     later, total = longest - probe, 0.0
-    for record in trace.records.values():
-        absolute, relative = zip(*map(_radius_bits, record.steps), strict=True)
+    for (_, direction), record in trace.records.items():
+        in_order = record.steps[:: -1 if direction == "reverse" else 1]
+        absolute, relative = zip(*map(_radius_bits, in_order), strict=True)
         middle = probe // 2
         slope = (absolute[-1] - absolute[middle]) / max(1, probe - 1 - middle)
         total = max(total, max(relative) + max(0.0, slope) * later)
