@@ -205,6 +205,18 @@ def test_audit_of_nan_is_exit_code_1(folder, torch):
     assert 2 == result.exit_code
 
 
+def test_audit_of_nan_in_a_model_is_exit_code_1(folder, torch):
+    """A model whose training diverged is named by its parameter."""
+    state = torch.nn.GRU(2, 3).state_dict()
+    state["bias_ih_l0"][0] = float("nan")
+    torch.save(state, "gru.pt")
+    np.save("x.npy", np.ones((3, 2)))
+    result = run("audit", "gru.pt", "-i", "x.npy")
+    assert (1, "") == (result.exit_code, result.stderr)
+    assert "not finite: parameter b_ir[0, 0] = nan" in result.stdout
+    assert 2 == run("derive", "gru.pt", "-i", "x.npy").exit_code
+
+
 def test_audit_judges_given_outputs(folder):
     """Outputs from elsewhere need no torch; a wrong digit is found where it is."""
     wrong = np.float32([[-0.98967748], [-0.9909], [-0.9984163]])
@@ -395,6 +407,21 @@ def test_help_shows_an_example(command):
 def test_version():
     """``--version`` is the package's."""
     assert f"symrnn {symrnn.__version__}\n" == run("--version").stdout
+
+
+def test_a_terminal_without_unicode(folder):
+    """What ASCII has not is escaped; nothing fails for it."""
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    code = "from symrnn.cli import main; main()"
+    arguments = "derive model.json -i x.json --no-check --title 2×2".split()
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    assert (0, b"") == (result.returncode, result.stderr)
+    assert result.stdout.startswith(rb"# 2\xd72")
 
 
 def test_help_is_quick_and_light():

@@ -7,6 +7,7 @@ Nothing but click is imported before a command runs, so that ``symrnn --help`` i
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from typing import Any
@@ -31,6 +32,12 @@ _LONGEST = 1000  # characters of a message; it may quote a number from a file
 
 class _Commands(click.Group):
     """A group whose expected errors are one line each, and exit code 2."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # an ASCII terminal has no ×
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -48,8 +48,8 @@ _RESULTS = ("output", "h_n", "c_n")
 @click.option(
     "--atol",
     type=float,
-    help="Absolute tolerance, added. Without any, torch.testing.assert_close's figures "
-    "for the format.",
+    help="Absolute tolerance, added. Without any, figures after those of "
+    "torch.testing.assert_close for the format, which the report names.",
 )
 @click.option(
     "--max-precision",
