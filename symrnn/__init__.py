@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from symrnn.arrays import Array as Array
     from symrnn.audit import Report as Report
     from symrnn.audit import Tolerance as Tolerance
     from symrnn.audit import audit as audit
@@ -37,13 +38,12 @@ if TYPE_CHECKING:
     from symrnn.evaluate import evaluate as evaluate
     from symrnn.network import Network as Network
     from symrnn.sources import load as load
-    from symrnn.trace import Array as Array
     from symrnn.trace import Trace as Trace
     from symrnn.unroll import Unrolled as Unrolled
     from symrnn.unroll import unroll as unroll
 
 _HOMES = {
-    "Array": "trace",
+    "Array": "arrays",
     "Cell": "cells",
     "Derivation": "documents",
     "EquationError": "errors",

@@ -17,6 +17,7 @@ from typing import Any, cast
 import numpy as np
 from flint import arb
 
+from symrnn.arrays import Array, PackedArray, Rule, attempt
 from symrnn.domains.ball import BallDomain
 from symrnn.domains.estimate import EstimateDomain
 from symrnn.domains.exact import ExactDomain
@@ -26,7 +27,7 @@ from symrnn.inputs import Inputs, read_inputs, require_int
 from symrnn.network import Network
 from symrnn.run import Keep, run
 from symrnn.sources import load
-from symrnn.trace import Array, PackedArray, Rule, Trace, attempt
+from symrnn.trace import Trace
 
 __all__ = ["MAX_PRECISION", "evaluate", "evaluate_inputs"]
 

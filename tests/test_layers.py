@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "symrnn"
 # A name stands for the module and for all that is in the folder of that name, but for
 # what has a line of its own: `domains.base` only says what a domain must offer.
 LAYERS = [
-    ["errors", "data"],
+    ["errors", "data", "writing"],
     ["formats", "functions", "numbers", "shared"],
     ["language"],
     ["cells"],
@@ -22,6 +22,7 @@ LAYERS = [
     ["network"],
     ["inputs", "notation"],
     ["domains", "sources"],
+    ["arrays"],
     ["trace"],
     ["run"],
     ["evaluate", "unroll"],

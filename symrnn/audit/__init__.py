@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from symrnn.arrays import Array, PackedArray
 from symrnn.audit.compare import compare
 from symrnn.audit.enclosure import planned_places
 from symrnn.audit.report import ElementError as ElementError
@@ -22,7 +23,7 @@ from symrnn.errors import SourceError
 from symrnn.evaluate import MAX_PRECISION, evaluate_inputs
 from symrnn.network import Network
 from symrnn.sources import is_torch_module, load, recurrent_module
-from symrnn.trace import Array, PackedArray, Trace
+from symrnn.trace import Trace
 
 __all__ = [
     "ElementError",

@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from flint import fmpq
 
+from symrnn.arrays import Array, Rule
 from symrnn.audit.enclosure import Enclosure, narrow_in_ulps
 from symrnn.audit.places import Grid
 from symrnn.audit.rounding import round_array
@@ -35,7 +36,6 @@ from symrnn.audit.tolerance import Tolerance
 from symrnn.domains.base import Interval
 from symrnn.errors import UndecidedError
 from symrnn.formats import FloatFormat, as_rational, nearest_float, power_of_two
-from symrnn.trace import Array, Rule
 
 __all__ = ["Judgement", "compare", "round_up"]
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from flint import fmpq
 
+from symrnn.arrays import Rule
 from symrnn.formats import FloatFormat, power_of_two
-from symrnn.trace import Rule
 
 __all__ = ["Enclosure", "narrow_in_ulps", "planned_places"]
 

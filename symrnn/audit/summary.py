@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from flint import fmpq
 
+from symrnn.arrays import Array
 from symrnn.audit.compare import Judgement, round_up
 from symrnn.audit.enclosure import Enclosure, narrow_in_ulps
 from symrnn.audit.places import Grid
@@ -16,7 +17,6 @@ from symrnn.audit.report import ElementError, TensorReport
 from symrnn.errors import UndecidedError
 from symrnn.formats import FloatFormat, nearest_float, round_decimal
 from symrnn.numbers import to_fraction
-from symrnn.trace import Array
 
 __all__ = ["float_text", "summarise", "summarise_without_exact"]
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from symrnn.errors import SourceError
+from symrnn.writing import write_text
 
 __all__ = ["output_option", "remark", "working", "write"]
 
@@ -34,14 +35,9 @@ def write(text: str, path: Path | None) -> None:
     if path is None:
         click.echo(text, nl=False)
         return
-    if path.exists() and not path.is_file():  # a device: replacing it would be rude
-        path.write_text(text, encoding="utf-8")
-        return
     if not path.parent.is_dir():
         raise SourceError(f"{path}: there is no folder {path.parent}")
-    from symrnn.documents.derivation import _write
-
-    _write(path, text)
+    write_text(path, text)
 
 
 def remark(text: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from flint import fmpq
 
+from symrnn.arrays import Array, Rule
 from symrnn.audit import Report, audit
 from symrnn.audit.places import Location
 from symrnn.audit.subject import Subject, flatten, numbers_of, read_subject
@@ -31,7 +32,6 @@ from symrnn.formats import FloatFormat, nearest_float, power_of_two, round_decim
 from symrnn.network import Network
 from symrnn.numbers import float_format
 from symrnn.sources import recurrent_module
-from symrnn.trace import Array, Rule
 
 __all__ = ["Check"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from symrnn.arrays import PackedArray
 from symrnn.documents.layout import fill, selected, width
 from symrnn.documents.model import (
     Block,
@@ -25,7 +26,6 @@ from symrnn.documents.opening import shape_text
 from symrnn.documents.printed import Values
 from symrnn.documents.steps import MOST_SEQUENCES
 from symrnn.network import Place
-from symrnn.trace import PackedArray
 
 __all__ = ["closing"]
 

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +22,7 @@ from symrnn.inputs import read_inputs, require_int
 from symrnn.network import Network
 from symrnn.sources import is_torch_module, load
 from symrnn.trace import Trace
+from symrnn.writing import write_text
 
 if TYPE_CHECKING:
     from symrnn.documents.check import Check
@@ -86,7 +85,7 @@ class Derivation:
             text = self.latex(standalone=False)
         else:
             raise UnsupportedError(f"standalone=False is for .tex, not for {suffix}")
-        _write(target, text)
+        write_text(target, text)
         return target
 
     def _repr_markdown_(self) -> str:
@@ -165,19 +164,3 @@ def _find_check(
     if check is None:
         return Check.of_module(net, network, x, hx, lengths)
     return Check.of(network, x, hx, lengths, check)
-
-
-def _write(target: Path, text: str) -> None:
-    """Write to a temporary file beside the target, and put it in its place."""
-    target = Path(os.path.realpath(target))  # a link stays a link
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    try:
-        # Not tempfile: its files are for their owner alone.
-        with open(temporary, "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        if target.exists():
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

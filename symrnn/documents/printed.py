@@ -16,6 +16,7 @@ import numpy.typing as npt
 from flint import fmpq
 from sympy import MatrixExpr
 
+from symrnn.arrays import Array
 from symrnn.cells import x
 from symrnn.documents.exactness import rational, trace_rationals
 from symrnn.documents.layout import columns_that_fit, selected
@@ -25,7 +26,7 @@ from symrnn.formats import round_decimal
 from symrnn.language import Named, postorder
 from symrnn.network import Network, Place
 from symrnn.numbers import Exact
-from symrnn.trace import Array, Trace
+from symrnn.trace import Trace
 
 __all__ = ["Values"]
 

@@ -10,16 +10,15 @@ relu cells stays rational from end to end.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import sympy
 from flint import arb, fmpq, fmpq_mat
 
 from symrnn.domains.ball import ball_interval, working_precision
-from symrnn.domains.base import Domain, Interval
+from symrnn.domains.base import Interval
+from symrnn.domains.objects import ObjectDomain, Objects, object_array
 from symrnn.errors import UndecidedError
 from symrnn.functions import FUNCTIONS, ElementwiseFunction
 from symrnn.numbers import Exact, to_fraction
@@ -27,10 +26,8 @@ from symrnn.shared import Shared, share
 
 __all__ = ["ExactDomain", "closed_form", "enclose"]
 
-Objects = npt.NDArray[np.object_]
 
-
-class ExactDomain(Domain[Objects]):
+class ExactDomain(ObjectDomain):
     """Rationals and closed forms, as NumPy object arrays."""
 
     name = "exact"
@@ -38,7 +35,7 @@ class ExactDomain(Domain[Objects]):
 
     def matrix(self, values: Exact) -> Objects:
         flat = [_rational(v) for v in values.reshape(-1).tolist()]
-        return _objects(flat, values.shape)
+        return object_array(flat, values.shape)
 
     def matmul(self, a: Objects, b: Objects) -> Objects:
         shape = a.shape[0], b.shape[1]
@@ -47,9 +44,11 @@ class ExactDomain(Domain[Objects]):
             product = fmpq_mat(a.shape[0], a.shape[1], left) * fmpq_mat(
                 b.shape[0], b.shape[1], right
             )
-            return _objects(product.entries(), shape)
+            return object_array(product.entries(), shape)
         columns = [list(column) for column in b.T]
-        return _objects([_dot(row, c) for row in a.tolist() for c in columns], shape)
+        return object_array(
+            [_dot(row, c) for row in a.tolist() for c in columns], shape
+        )
 
     def add(self, *terms: Objects) -> Objects:
         terms = tuple(np.broadcast_arrays(*terms))
@@ -57,39 +56,21 @@ class ExactDomain(Domain[Objects]):
             _sum(list(values))
             for values in zip(*(t.reshape(-1) for t in terms), strict=True)
         ]
-        return _objects(flat, terms[0].shape)
+        return object_array(flat, terms[0].shape)
 
     def neg(self, a: Objects) -> Objects:
-        return _objects([-v for v in a.reshape(-1)], a.shape)
+        return object_array([-v for v in a.reshape(-1)], a.shape)
 
     def hadamard(self, a: Objects, b: Objects) -> Objects:
         a, b = np.broadcast_arrays(a, b)
         pairs = zip(a.reshape(-1), b.reshape(-1), strict=True)
-        return _objects([_product(x, y) for x, y in pairs], a.shape)
+        return object_array([_product(x, y) for x, y in pairs], a.shape)
 
     def elementwise(self, function: ElementwiseFunction, a: Objects) -> Objects:
-        return _objects([_image(function, v) for v in a.reshape(-1)], a.shape)
-
-    def transpose(self, a: Objects) -> Objects:
-        return a.T
+        return object_array([_image(function, v) for v in a.reshape(-1)], a.shape)
 
     def constant(self, value: int, rows: int, columns: int = 1) -> Objects:
-        return _objects([fmpq(value)] * (rows * columns), (rows, columns))
-
-    def vstack(self, parts: Sequence[Objects]) -> Objects:
-        return np.vstack(parts)
-
-    def hstack(self, parts: Sequence[Objects]) -> Objects:
-        return np.hstack(parts)
-
-    def split(self, a: Objects, widths: Sequence[int]) -> list[Objects]:
-        ends = np.cumsum(widths)
-        return [
-            a[:, end - width : end] for width, end in zip(widths, ends, strict=True)
-        ]
-
-    def rows(self, a: Objects) -> list[list[Any]]:
-        return a.tolist()
+        return object_array([fmpq(value)] * (rows * columns), (rows, columns))
 
     def interval(self, element: Any) -> Interval:
         if type(element) is fmpq:
@@ -151,12 +132,6 @@ def _enclose_one(expr: sympy.Expr, args: list[arb]) -> arb:
 def _rational(value: Any) -> fmpq:
     fraction = to_fraction(value)
     return fmpq(fraction.numerator, fraction.denominator)
-
-
-def _objects(flat: Sequence[Any], shape: tuple[int, ...]) -> Objects:
-    array = np.empty(len(flat), dtype=object)
-    array[:] = flat
-    return array.reshape(shape)
 
 
 def _tidy(value: sympy.Expr) -> Any:

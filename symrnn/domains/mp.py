@@ -8,28 +8,25 @@ domain's own: mpmath's global precision is neither read nor changed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 import mpmath
-import numpy as np
-import numpy.typing as npt
 from flint import fmpq
 
-from symrnn.domains.base import Domain, Interval
+from symrnn.domains.base import Interval
+from symrnn.domains.objects import ObjectDomain, Objects, object_array
 from symrnn.errors import UndecidedError
 from symrnn.functions import ElementwiseFunction
 from symrnn.numbers import Exact
 
 __all__ = ["MpDomain"]
 
-Objects = npt.NDArray[np.object_]
 
 _LARGEST_EXPONENT = 1 << 24
 
 
-class MpDomain(Domain[Objects]):
+class MpDomain(ObjectDomain):
     """mpmath numbers at a fixed working precision, as NumPy object arrays.
 
     Args:
@@ -45,14 +42,14 @@ class MpDomain(Domain[Objects]):
         self._mp.prec = precision
 
     def matrix(self, values: Exact) -> Objects:
-        return self._objects(
+        return object_array(
             [self._number(v) for v in values.reshape(-1).tolist()], values.shape
         )
 
     def matmul(self, a: Objects, b: Objects) -> Objects:
         columns = [list(column) for column in b.T]
         flat = [self._mp.fdot(row, column) for row in a.tolist() for column in columns]
-        return self._objects(flat, (a.shape[0], b.shape[1]))
+        return object_array(flat, (a.shape[0], b.shape[1]))
 
     def add(self, *terms: Objects) -> Objects:
         total = terms[0]
@@ -67,28 +64,10 @@ class MpDomain(Domain[Objects]):
         return a * b
 
     def elementwise(self, function: ElementwiseFunction, a: Objects) -> Objects:
-        return self._objects([function.mp(self._mp, v) for v in a.reshape(-1)], a.shape)
-
-    def transpose(self, a: Objects) -> Objects:
-        return a.T
+        return object_array([function.mp(self._mp, v) for v in a.reshape(-1)], a.shape)
 
     def constant(self, value: int, rows: int, columns: int = 1) -> Objects:
-        return self._objects([self._mp.mpf(value)] * (rows * columns), (rows, columns))
-
-    def vstack(self, parts: Sequence[Objects]) -> Objects:
-        return np.vstack(parts)
-
-    def hstack(self, parts: Sequence[Objects]) -> Objects:
-        return np.hstack(parts)
-
-    def split(self, a: Objects, widths: Sequence[int]) -> list[Objects]:
-        ends = np.cumsum(widths)
-        return [
-            a[:, end - width : end] for width, end in zip(widths, ends, strict=True)
-        ]
-
-    def rows(self, a: Objects) -> list[list[Any]]:
-        return a.tolist()
+        return object_array([self._mp.mpf(value)] * (rows * columns), (rows, columns))
 
     def interval(self, element: Any) -> Interval:
         """Return the computed number as both ends; its error is unknown."""
@@ -104,9 +83,3 @@ class MpDomain(Domain[Objects]):
         if isinstance(value, Fraction):
             return self._mp.mpf(value.numerator) / value.denominator
         return self._mp.mpf(value)
-
-    @staticmethod
-    def _objects(flat: Sequence[Any], shape: tuple[int, ...]) -> Objects:
-        array = np.empty(len(flat), dtype=object)
-        array[:] = flat
-        return array.reshape(shape)

@@ -97,6 +97,10 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 def _read_npz(path: Path) -> dict[str, Any]:
     with path.open("rb") as stream:
+        if stream.read(2) not in (b"PK", b"\x93N"):
+            # NumPy would take it for a pickle, and advise to allow those.
+            raise SourceError("is not an archive of arrays (.npz)")
+        stream.seek(0)
         content = np.load(stream, allow_pickle=False)
         if not isinstance(content, np.lib.npyio.NpzFile):
             raise SourceError("holds a single array; expected an archive of named ones")
