@@ -92,6 +92,16 @@ class _Node(MatrixExpr):
         return printer._print(Symbol(sympy.sstr(self)))
 
 
+def _size(value: Any) -> Expr:
+    """Return a size as SymPy's; text is refused, since SymPy would evaluate it."""
+    try:
+        return sympy.sympify(value, strict=True)
+    except sympy.SympifyError:
+        raise EquationError(
+            f"a size must be a whole number or a size symbol (got {value!r})"
+        ) from None
+
+
 class Named(MatrixSymbol):
     """A matrix or column vector with a name, and the LaTeX that it prints as.
 
@@ -101,7 +111,7 @@ class Named(MatrixSymbol):
 
     def __new__(cls, name: Any, rows: Any, columns: Any, latex: Any) -> Named:
         name, latex = (v if isinstance(v, Str) else Str(v) for v in (name, latex))
-        rows, columns = sympy.sympify(rows), sympy.sympify(columns)
+        rows, columns = _size(rows), _size(columns)
         return Basic.__new__(cls, name, rows, columns, latex)
 
     def _latex(self, printer: Any) -> str:
@@ -115,7 +125,7 @@ class Constant(_Node):
     """A column vector of one repeated integer, 0 or 1."""
 
     def __new__(cls, value: Any, size: Any) -> Constant:
-        return Basic.__new__(cls, Integer(value), sympy.sympify(size))
+        return Basic.__new__(cls, Integer(value), _size(size))
 
     @property
     def shape(self) -> tuple[Expr, Expr]:
@@ -137,7 +147,7 @@ class Matmul(_Node):
 
     def _entry(self, i: Any, j: Any, **_: Any) -> Expr:
         a, b = self.args
-        inner = sympy.sympify(a.shape[1])
+        inner = _size(a.shape[1])
         if not inner.is_Integer:
             k = sympy.Dummy("k", integer=True)
             return sympy.Sum(a[i, k] * b[k, j], (k, 0, inner - 1))

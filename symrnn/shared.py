@@ -259,4 +259,4 @@ def unshare(value: Any) -> Any:
     """
     if isinstance(value, MatrixBase):
         return ImmutableDenseMatrix(*value.shape, [unshare(v) for v in value])
-    return S(value).doit()
+    return value.doit()

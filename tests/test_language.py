@@ -275,3 +275,9 @@ def test_validation_accepts_the_vocabulary():
         zeros(2),
     )
     validate(everything, "demo")
+
+
+def test_text_as_a_size_is_refused_not_evaluated():
+    """SymPy would evaluate a string; a size is a number or a symbol."""
+    with pytest.raises(EquationError, match="a size must be a whole number"):
+        matrix("W", "__import__('os').getpid()", 2)
