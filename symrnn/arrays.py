@@ -17,7 +17,7 @@ from flint import fmpq
 
 from symrnn.domains.base import Domain
 from symrnn.errors import UndecidedError, UnsupportedError
-from symrnn.formats import find_format, nearest_float, round_decimal
+from symrnn.formats import find_format, nearest_float, round_decimal, round_up
 from symrnn.inputs import require_int
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Array:
             except UndecidedError:
                 radii[index] = np.inf
                 continue
-            radii[index] = _up((hi - lo) / 2)
+            radii[index] = round_up((hi - lo) / 2)
         return radii
 
     def exact(self) -> Any:
@@ -279,14 +279,3 @@ def attempt(rule: Rule, domain: Domain[Any], element: Any) -> Any:
         return rule(*domain.interval(element))
     except UndecidedError:
         return None
-
-
-def _up(q: Any) -> float:
-    """Return a float that is not below the non-negative rational `q`."""
-    if q == 0:
-        return 0.0
-    try:
-        value = int(q.p) / int(q.q)
-    except OverflowError:
-        return float("inf")
-    return float(np.nextafter(value, np.inf))

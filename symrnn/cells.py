@@ -85,8 +85,6 @@ hidden_size = Symbol("hidden_size", integer=True, positive=True)
 proj_size = Symbol("proj_size", integer=True, positive=True)
 """Number of features of the hidden state of an LSTM with projection."""
 
-SIZES = (input_size, hidden_size, proj_size)
-
 x = vector("x", input_size, latex="x_t")
 """The input of a cell at step t."""
 
@@ -311,9 +309,6 @@ class _Gates:
         self.b_i = {g: vector(f"b_i{g}", hidden_size) for g in letters} if bias else {}
         self.b_h = {g: vector(f"b_h{g}", hidden_size) for g in letters} if bias else {}
         self.h = previous("h", output)
-
-    def from_input(self, gate: str) -> MatrixExpr:
-        return add(matmul(self.W_i[gate], x), self.b_i.get(gate))
 
     def from_state(self, gate: str) -> MatrixExpr:
         return add(matmul(self.W_h[gate], self.h), self.b_h.get(gate))

@@ -11,6 +11,7 @@ Note [Deciding a rounding]
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -213,3 +214,20 @@ def power_of_two(exponent: int) -> fmpq:
 def as_rational(value: Any) -> fmpq:
     """Return a finite Python float or integer exactly."""
     return fmpq(*value.as_integer_ratio())
+
+
+def as_float(q: fmpq) -> float:
+    """Return the float64 nearest to the non-negative rational `q`, infinite beyond all."""
+    try:
+        return int(q.p) / int(q.q)
+    except OverflowError:
+        return math.inf
+
+
+def round_up(q: fmpq) -> float:
+    """Return a float that is not below the non-negative rational `q`.
+
+    >>> round_up(fmpq(0)), round_up(fmpq(1, 10)) > 0.1
+    (0.0, True)
+    """
+    return math.nextafter(as_float(q), math.inf) if q != 0 else 0.0

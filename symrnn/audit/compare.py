@@ -35,9 +35,16 @@ from symrnn.audit.rounding import round_array
 from symrnn.audit.tolerance import Tolerance
 from symrnn.domains.base import Interval
 from symrnn.errors import UndecidedError
-from symrnn.formats import FloatFormat, as_rational, nearest_float, power_of_two
+from symrnn.formats import (
+    FloatFormat,
+    as_float,
+    as_rational,
+    nearest_float,
+    power_of_two,
+    round_up,
+)
 
-__all__ = ["Judgement", "compare", "round_up"]
+__all__ = ["Judgement", "compare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +91,7 @@ class _Judge:
             # NaN compares as neither.
             right = overflows and (subject > 0 < value.lo or subject < 0 > value.hi)
             error = 0.0 if right else math.inf
-            tolerance = _nearest(allowed[0])
+            tolerance = as_float(allowed[0])
             return Judgement(error, error, error, tolerance, right, right, overflows)
         low, high = _distance(as_rational(subject), value)
         if low <= allowed[1] and high > allowed[0]:
@@ -96,7 +103,7 @@ class _Judge:
             _round_down(low * power_of_two(-value.most_exponent)),
             round_up(high * power_of_two(-value.least_exponent)),
             round_up(high),
-            _nearest(allowed[0]),
+            as_float(allowed[0]),
             high <= allowed[0] and not overflows,
             correct,
             overflows,
@@ -183,21 +190,5 @@ def _distance(subject: fmpq, value: Enclosure) -> Interval:
     return fmpq(0), max(to_lo, -to_hi)
 
 
-def round_up(q: fmpq) -> float:
-    """Return a float that is not below the non-negative rational `q`.
-
-    >>> round_up(fmpq(0)), round_up(fmpq(1, 10)) > 0.1
-    (0.0, True)
-    """
-    return float(np.nextafter(_nearest(q), math.inf)) if q != 0 else 0.0
-
-
 def _round_down(q: fmpq) -> float:
-    return float(np.nextafter(_nearest(q), 0.0))
-
-
-def _nearest(q: fmpq) -> float:
-    try:
-        return int(q.p) / int(q.q)
-    except OverflowError:
-        return math.inf
+    return float(np.nextafter(as_float(q), 0.0))

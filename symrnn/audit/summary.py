@@ -10,12 +10,12 @@ import numpy.typing as npt
 from flint import fmpq
 
 from symrnn.arrays import Array
-from symrnn.audit.compare import Judgement, round_up
+from symrnn.audit.compare import Judgement
 from symrnn.audit.enclosure import Enclosure, narrow_in_ulps
 from symrnn.audit.places import Grid
 from symrnn.audit.report import ElementError, TensorReport
 from symrnn.errors import UndecidedError
-from symrnn.formats import FloatFormat, nearest_float, round_decimal
+from symrnn.formats import FloatFormat, nearest_float, round_decimal, round_up
 from symrnn.numbers import to_fraction
 
 __all__ = ["float_text", "summarise", "summarise_without_exact"]

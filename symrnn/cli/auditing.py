@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from symrnn.cli.arguments import FILES, Problem, take_problem, with_problem
-from symrnn.cli.output import output_option, working, write
+from symrnn.cli.output import output_option, precision_option, working, write
 from symrnn.errors import SourceError
 
 __all__ = ["audit"]
@@ -51,14 +51,7 @@ _RESULTS = ("output", "h_n", "c_n")
     help="Absolute tolerance, added. Without any, figures after those of "
     "torch.testing.assert_close for the format, which the report names.",
 )
-@click.option(
-    "--max-precision",
-    metavar="BITS",
-    type=click.IntRange(min=2),
-    default=1 << 16,
-    show_default=True,
-    help="Working precision at which to give up.",
-)
+@precision_option
 @click.option(
     "--format",
     "form",

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from symrnn.cli.arguments import FILES, take_problem, with_problem
-from symrnn.cli.output import output_option, working, write
+from symrnn.cli.output import output_option, precision_option, working, write
 
 __all__ = ["evaluate"]
 
@@ -65,14 +65,7 @@ _RESULTS = ("output", "h_n", "c_n")
     help="A named quantity instead, such as 0,forward,2,h, counted from 0; -1 is the "
     "last. May be repeated.",
 )
-@click.option(
-    "--max-precision",
-    metavar="BITS",
-    type=click.IntRange(min=2),
-    default=1 << 16,
-    show_default=True,
-    help="Working precision at which to give up.",
-)
+@precision_option
 @click.option(
     "--format",
     "form",

@@ -13,7 +13,7 @@ import click
 from symrnn.errors import SourceError
 from symrnn.writing import write_text
 
-__all__ = ["output_option", "remark", "working", "write"]
+__all__ = ["output_option", "precision_option", "remark", "working", "write"]
 
 output_option = click.option(
     "-o",
@@ -21,6 +21,15 @@ output_option = click.option(
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write to FILE, whole or not at all, instead of to standard output.",
+)
+
+precision_option = click.option(
+    "--max-precision",
+    metavar="BITS",
+    type=click.IntRange(min=2),
+    default=1 << 16,
+    show_default=True,
+    help="Working precision at which to give up.",
 )
 
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from fractions import Fraction
 from typing import Any
 
 from flint import arb, arb_mat, ctx, fmpq, fmpz
@@ -220,8 +219,3 @@ def _dyadic(x: arb) -> Interval:
         )
     value = fmpq(mantissa << shift) if shift >= 0 else fmpq(mantissa, fmpz(1) << -shift)
     return value, value
-
-
-def to_fraction(q: fmpq) -> Fraction:
-    """Return a python-flint rational as a ``Fraction``."""
-    return Fraction(int(q.p), int(q.q))
