@@ -71,8 +71,15 @@ class Program:
 
 
 @lru_cache
-def lower(cell: Cell) -> Program:
-    """Lower the equations of `cell`; equal subexpressions share a register."""
+def lower(cell: Cell, observed: tuple[str, ...] = ()) -> Program:
+    """Lower the equations of `cell`; equal subexpressions share a register.
+
+    Args:
+        cell: The cell.
+        observed: States whose values at t - 1 are known before the run, as those that
+            somebody else computed are. What depends on them and on x alone belongs to
+            the ``input`` phase, so all steps can be computed at once.
+    """
     registers: dict[MatrixExpr, int] = {}
     quantities: dict[str, int] = {}
     state_size = dict(zip(cell.states, cell.state_sizes, strict=True))
@@ -82,7 +89,7 @@ def lower(cell: Cell) -> Program:
         registers[leaf] = len(registers)
     phase = dict.fromkeys(registers.values(), 0)
     phase[registers[x]] = 1
-    phase |= {registers[symbol]: 2 for symbol in states.values()}
+    phase |= {registers[s]: 1 if n in observed else 2 for n, s in states.items()}
 
     phases: tuple[list[Instruction], ...] = ([], [], [])
     for line in cell.equations:
