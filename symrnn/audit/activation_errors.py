@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How far a library's tanh and sigmoid are from the real functions: figures and bounds.
+
+An `ActivationErrors` is measured by `symrnn.calibrate` or assumed (`assumed_errors`); an
+audit bounds the activations of its subject with it. docs/theory/activations.md has the
+proofs.
+
+Note [Profiles]
+    One figure for all arguments would be spoiled by the worst: so there is one for each
+    sign and binade of the argument. Libraries give up results that are hardly normal
+    numbers or not (torch's float32 sigmoid is 0 below -88.73, where e^-x overflows; that
+    is 24 ulps of bfloat16, and millions of float32). So the profile is of results that
+    are at least `TINY` times the smallest normal number, and one absolute figure,
+    ``underflow``, is for all others.
+
+Note [Sampled figures]
+    The largest error of all arguments is not among those measured. What exceeds the half
+    ulp of a rounding is doubled, and is taken to be a quarter of an ulp of the format
+    that is computed in at least: float32 for 16-bit formats. That this is enough is an
+    assumption.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from symrnn.formats import FloatFormat
+
+__all__ = [
+    "BINADES",
+    "TINY",
+    "ActivationErrors",
+    "Provenance",
+    "Worst",
+    "assumed_errors",
+]
+
+Floats = npt.NDArray[np.float64]
+Provenance = Literal["measured exhaustively", "measured on samples", "assumed"]
+
+BINADES = 2047
+"""Binades of an argument by the exponent field of a float64: 0 for |a| < 2^-1022, else k
+for 2^(k-1023) ≤ |a| < 2^(k-1022)."""
+
+TINY = 4.0
+"""Results below this many times the smallest normal number are counted as underflow."""
+
+_CHUNK = 1 << 15  # elements at a time: what is written between the steps stays in cache
+_EXPONENT = np.uint64(0x7FF << 52)
+_ASSUMED = 4.0  # ulps; the largest that torch 2.13 has shown is in the documentation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worst:
+    """The argument with the largest error.
+
+    Attributes:
+        ulps: An upper bound of the error, in ulps at the exact value.
+        argument: The argument as a hexadecimal float, ``"-0x1.62p+6"``.
+        path: Where it was computed: ``"vector"`` or ``"tail"`` (the elements that do not
+            fill a vector register), or the quantity of a layer.
+    """
+
+    ulps: float
+    argument: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ActivationErrors:
+    """The errors of one function in one format, as one library computes it.
+
+    Attributes:
+        function: ``"tanh"``, ``"sigmoid"``, …
+        format: Name of the float format of the results.
+        kernel: Which code computes it: ``"elementwise"``, or that of a layer.
+        provenance: How the figures were found.
+        arguments: The number of arguments they were measured on; 0 if assumed.
+        library: Whose they are, ``"torch 2.13.0"``.
+        cpu: The processor they were measured on, with the instructions in use.
+        threads: The number of threads.
+        profile: Upper bounds of the largest error in ulps (Goldberg's, at the exact
+            value: `symrnn.formats.FloatFormat.ulp_exponent`), over the arguments whose
+            exact value is `TINY` times the smallest normal number or more. A float64
+            array of shape (2, `BINADES`): row 0 for arguments ≥ 0 (-0 too), row 1 for those below.
+        underflow: Upper bound of the largest absolute error of all other arguments.
+        worst: The argument with the largest entry of the profile.
+        worst_underflow: The argument with the error `underflow`, in ulps as well.
+    """
+
+    function: str
+    format: FloatFormat
+    kernel: str
+    provenance: Provenance
+    arguments: int
+    library: str | None
+    cpu: str | None
+    threads: int | None
+    profile: Floats
+    underflow: float
+    worst: Worst | None = None
+    worst_underflow: Worst | None = None
+
+    def __post_init__(self) -> None:
+        figures = np.append(self.profile, self.underflow)
+        if self.profile.shape != (2, BINADES) or not (figures >= 0).all():
+            raise ValueError(
+                f"a profile is an array of non-negative numbers of shape (2, {BINADES}); "
+                f"this one has shape {self.profile.shape}"
+            )
+
+    @property
+    def peak(self) -> float:
+        """The largest entry of the profile, in ulps."""
+        return float(self.profile.max())
+
+    def bound(self, mid: Floats, rad: Floats, value: Floats) -> Floats:
+        """Bound the error of the function at every float of some intervals.
+
+        Args:
+            mid: Float64 array of midpoints.
+            rad: Array of radii, of the same shape.
+            value: Array of upper bounds of |f| on the interval, of the same shape.
+
+        Returns:
+            A float64 array: |computed f(a) - f(a)| ≤ bound for every float64 a that is
+            an argument of the function with |a - mid| ≤ rad and |f(a)| ≤ value. Infinite
+            where `value` is infinite or NaN.
+
+        >>> import numpy as np
+        >>> from symrnn.formats import FORMATS
+        >>> errors = assumed_errors("tanh", FORMATS["float32"])
+        >>> one = np.ones(1)
+        >>> errors.bound(one, 0.5 * one, one) / 2.0**-23  # in ulps of float32 at 1
+        array([4.])
+        """
+        out = np.empty(np.shape(value))
+        flat = out.reshape(-1)
+        m, r, v = (
+            np.ascontiguousarray(a, np.float64).ravel() for a in (mid, rad, value)
+        )
+        for start in range(0, flat.size, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            self._bound_chunk(m[part], r[part], v[part], flat[part])
+        return out
+
+    def _bound_chunk(
+        self, mid: Floats, rad: Floats, value: Floats, out: Floats
+    ) -> None:
+        """Write the bounds of a few elements to `out`; see docs/theory/activations.md."""
+        binade = (value.view(np.uint64) & _EXPONENT).view(np.float64)
+        np.maximum(binade, 2.0**self.format.emin, out=out)
+        out *= 2.0 ** (1 - self.format.precision)  # the ulp at `value`, exactly
+        uniform = self._uniform
+        with np.errstate(
+            invalid="ignore"
+        ):  # inf - inf, and 0 ulps of an infinite value
+            out *= self._ulps(mid, rad) if uniform is None else uniform
+        if self.format.precision == 53:
+            out += 5e-324  # the product is exact but for underflow, by half of that
+        np.maximum(out, self.underflow, out=out)
+        out[np.isnan(out)] = np.inf
+
+    def _ulps(self, mid: Floats, rad: Floats) -> Floats:
+        """Return the largest number of ulps allowed on some intervals."""
+        # Rounding is monotone and a is a float64: fl(mid - rad) <= a <= fl(mid + rad).
+        first, last = _position(mid - rad), _position(mid + rad)
+        level = _FLOOR_LOG2[last - first]
+        table = self._maxima.reshape(-1)
+        row = level.astype(np.intp) * _LINE
+        left = table.take(row + first)
+        return np.maximum(left, table.take(row + last + 1 - (1 << level)), out=left)
+
+    @cached_property
+    def _allowed(self) -> Floats:
+        """The profile, or what is made of it where arguments were sampled."""
+        if self.provenance != "measured on samples":
+            return self.profile
+        least = 0.25 * 2.0 ** min(self.format.precision - 24, 0)
+        return 0.5 + 2 * np.maximum(self.profile - 0.5, least)
+
+    @cached_property
+    def _uniform(self) -> float | None:
+        """The largest figure, if the others are hardly smaller: then nobody looks them up."""
+        found = self._allowed[self._allowed > 0]
+        if found.size == 0:
+            return 0.0
+        most = float(found.max())
+        return most if most <= 1.1 * float(found.min()) else None
+
+    @cached_property
+    def _maxima(self) -> Floats:
+        """Maxima of the 2^k entries from each position on, for all k: a sparse table.
+
+        The two that start at the first position of a range and end at its last cover it.
+        """
+        line = np.concatenate([self._allowed[1, ::-1], self._allowed[0]])
+        rows = [np.pad(line, (1, _LINE - line.size - 1))]
+        for k in range(int(_FLOOR_LOG2[_LINE - 1])):
+            shifted = np.roll(rows[-1], -(1 << k))
+            rows.append(np.maximum(rows[-1], shifted))
+        return np.array(rows)
+
+    def describe(self) -> str:
+        """Say what the figures are in one sentence, for a report."""
+        what = f"{self.kernel} {self.function} in {self.format.name}"
+        if self.provenance == "assumed":
+            return f"{what}: at most {self.peak:.6g} ulps, assumed"
+        how = "all" if self.provenance == "measured exhaustively" else "a sample of"
+        return (
+            f"{what}: at most {self.peak:.6g} ulps, measured on {how} "
+            f"{self.arguments:,} arguments ({self.library}, {self.cpu}, threads: "
+            f"{self.threads})"
+        )
+
+
+# Positions on the line of all binades, from -inf to +inf: negative ones first, reversed.
+# Infinities and NaN, of exponent field 2047, count to the binade next to them.
+_LINE = 4096
+_FLOOR_LOG2 = np.frexp(np.arange(1, _LINE + 1).astype(np.float64))[1] - 1
+
+
+def _make_positions() -> npt.NDArray[np.intp]:
+    field = np.minimum(np.arange(2048), BINADES - 1)
+    # ``bits >> 52`` is the field for a number >= +0, and the field - 2048 below: as an
+    # index, the negative ones count from the end.
+    return np.concatenate([1 + BINADES + field, BINADES - field]).astype(np.intp)
+
+
+_POSITIONS = _make_positions()
+
+
+def _position(a: Floats) -> npt.NDArray[np.intp]:
+    return _POSITIONS[a.view(np.int64) >> 52]
+
+
+def assumed_errors(
+    function: str, format: FloatFormat, *, kernel: str = "elementwise"
+) -> ActivationErrors:
+    """Return figures for a library that nobody has measured.
+
+    float32 and float64: 4 ulps. 16-bit formats: a float32 function of 4 ulps, rounded
+    once. Results below `TINY` times the smallest normal number may be lost, but not in
+    float16: float32 has them all, so they are right to one ulp. relu has no error.
+
+    Args:
+        function: Its name.
+        format: The float format of arguments and results.
+        kernel: Which code computes it.
+
+    >>> from symrnn.formats import FORMATS
+    >>> assumed_errors("sigmoid", FORMATS["bfloat16"]).peak
+    0.50006103515625
+    """
+    half = format.precision < 24
+    ulps = 0.5 + _ASSUMED * 2.0 ** (format.precision - 24) if half else _ASSUMED
+    smallest = 2.0**format.emin
+    ulp_at_tiny = TINY * smallest * 2.0 ** (1 - format.precision)
+    underflow = ulp_at_tiny if format.emin > -126 else TINY * smallest
+    if function == "relu":  # a comparison: nothing is rounded
+        ulps = underflow = 0.0
+    return ActivationErrors(
+        function=function,
+        format=format,
+        kernel=kernel,
+        provenance="assumed",
+        arguments=0,
+        library=None,
+        cpu=None,
+        threads=None,
+        profile=np.full((2, BINADES), ulps),
+        underflow=underflow,
+    )
