@@ -13,7 +13,7 @@ import numpy.typing as npt
 from symrnn.inputs import Inputs
 from symrnn.network import DIRECTIONS, Network
 
-__all__ = ["Grid", "Location", "result_grids", "result_names"]
+__all__ = ["Grid", "Location", "result_grids", "result_names", "result_shapes"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -23,8 +23,9 @@ class Location:
     """One element of a result, in torch's index and in words; all counted from 0.
 
     Attributes:
-        tensor: ``"output"``, ``"h_n"``, ``"c_n"``; ``"h"``, ``"c"`` of a single step.
-        index: In torch's shape.
+        tensor: ``"output"``, ``"h_n"``, ``"c_n"``; ``"h"``, ``"c"`` of a single step, and
+            of states that are no results.
+        index: In torch's shape; ``None`` for a state that is no result.
         layer: The layer.
         direction: ``"forward"`` or ``"reverse"``.
         step: The step of the sequence, whatever the direction; ``None`` for a single
@@ -34,7 +35,7 @@ class Location:
     """
 
     tensor: str
-    index: tuple[int, ...]
+    index: tuple[int, ...] | None
     layer: int
     direction: str
     step: int | None
@@ -48,7 +49,8 @@ class Location:
         if self.batch is not None:
             parts.append(f"batch element {self.batch}")
         where = ", ".join([*parts, f"unit {self.unit}"])
-        return f"{self.tensor}[{', '.join(map(str, self.index))}] ({where})"
+        index = "" if self.index is None else f"[{', '.join(map(str, self.index))}]"
+        return f"{self.tensor}{index} ({where})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +118,28 @@ def result_names(net: Network) -> tuple[str, ...]:
     if net.single_step:
         return tuple(net.cell.states)
     return ("output", *(f"{state}_n" for state in net.cell.states))
+
+
+def result_shapes(net: Network, inputs: Inputs) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each result in torch, by name.
+
+    >>> from symrnn import load
+    >>> from symrnn.inputs import read_inputs
+    >>> net = load({"weight_ih_l0": [[1]], "weight_hh_l0": [[1]]}, cell="rnn_tanh")
+    >>> result_shapes(net, read_inputs(net, [[3], [4]]))
+    {'output': (2, 1), 'h_n': (1, 1)}
+    """
+    layout, sizes = inputs.layout, net.state_sizes
+    batch = (inputs.batch,) if layout.batched else ()
+    if net.single_step:
+        return {state: (*batch, size) for state, size in sizes.items()}
+    shape: tuple[int, ...] = (inputs.time, *batch, net.output_size)
+    if layout.packed:
+        shape = (sum(inputs.widths), net.output_size)
+    elif layout.batched and layout.batch_first:
+        shape = (inputs.batch, inputs.time, net.output_size)
+    rows = len(net.places)
+    return {"output": shape} | {f"{s}_n": (rows, *batch, n) for s, n in sizes.items()}
 
 
 def result_grids(net: Network, inputs: Inputs) -> dict[str, Grid]:

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from symrnn.audit.places import Location
 from symrnn.audit.tolerance import Tolerance
@@ -13,14 +16,17 @@ from symrnn.audit.tolerance import Tolerance
 __all__ = [
     "SCHEMA",
     "ElementError",
+    "Arithmetic",
     "Environment",
+    "LayerReport",
     "Report",
     "Statement",
+    "StepError",
     "TensorReport",
     "Verdict",
 ]
 
-SCHEMA = "symrnn.audit/1"
+SCHEMA = "symrnn.audit/2"
 """Version of what `Report.to_dict` returns; raised when a key changes its meaning."""
 
 Verdict = Literal["holds", "violated", "not finite"]
@@ -100,6 +106,99 @@ class TensorReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepError:
+    """One state of the subject against the exact image of its own inputs at that step.
+
+    Attributes:
+        location: Where it is; ``location.tensor`` is the state, ``"h"`` or ``"c"``.
+        subject: The subject's number, in the fewest decimals that tell it from others.
+        subject_hex: The same as a hexadecimal float, which is exact.
+        expected: The exact image of x and the subject's own states before the step, as
+            far as float64 knows it; for a state that the results do not show before the
+            last step, such as c, the middle of what it may be.
+        error: Distance of the two.
+        bound: The largest distance that rounding explains.
+        ulp: The subject's unit in the last place at `expected`.
+        holds: Whether the error is within the bound.
+    """
+
+    location: Location
+    subject: str
+    subject_hex: str
+    expected: float
+    error: float
+    bound: float
+    ulp: float
+    holds: bool
+
+    @property
+    def ratio(self) -> float:
+        """Error over bound; above 1, rounding does not explain it."""
+        if self.bound:
+            return self.error / self.bound
+        return math.inf if self.error else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerReport:
+    """One layer in one direction: every step judged from the subject's own inputs.
+
+    Attributes:
+        layer: The layer, from 0.
+        direction: ``"forward"`` or ``"reverse"``.
+        judged: Number of states judged.
+        unjudged: Number that could not be: the step started from numbers that are not
+            finite, or honest arithmetic may overflow there.
+        violations: Number whose error is beyond its bound.
+        first_violation: The first of them in the order of computing.
+        worst: The state with the largest error for its bound.
+        median_ratio: Median of error / bound.
+        error_by_step: Largest error of each step, in ulps of the subject's format.
+        bound_by_step: Largest bound of each step, in ulps.
+        ratio_by_step: Largest error / bound of each step.
+        ratio_by_unit: Largest error / bound of each unit.
+        ratio_map: The largest error / bound of each step and unit, over the batch: a
+            float64 array (time, unit); left out of `Report.to_dict`.
+    """
+
+    layer: int
+    direction: str
+    judged: int
+    unjudged: int
+    violations: int
+    first_violation: StepError | None
+    worst: StepError | None
+    median_ratio: float | None
+    error_by_step: tuple[float, ...]
+    bound_by_step: tuple[float, ...]
+    ratio_by_step: tuple[float, ...]
+    ratio_by_unit: tuple[float, ...]
+    ratio_map: npt.NDArray[np.float64] = field(
+        repr=False, compare=False, metadata={"plain": False}
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arithmetic:
+    """What the derived bounds assume of the subject's arithmetic.
+
+    Attributes:
+        format: The format in which it stores.
+        accumulate: The format in which it accumulates matrix products.
+        flushes: Whether subnormal numbers may be flushed to zero.
+        activations: What is known of its elementwise functions, in words.
+        probability: ``None``, or that with which a bound of a probabilistic model may
+            fail at any one element; such bounds are not proven.
+    """
+
+    format: str
+    accumulate: str
+    flushes: bool
+    activations: tuple[str, ...]
+    probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """What the subject ran in; ``None`` where symrnn did not run it.
 
@@ -154,15 +253,20 @@ class Report:
     ``print(report)`` shows it, ``report.passed`` is the answer in one word.
 
     Attributes:
-        verdict: ``"holds"``: every element is within tolerance. ``"not finite"``: a
+        verdict: ``"holds"``: every state that was judged is within its derived bound,
+            and every result within the tolerance if one was stated. ``"not finite"``: a
             parameter or input is NaN or infinite, or an output is and should not be.
             ``"violated"``: everything else.
         subject: Whose outputs they are.
         network: The network, in short.
         dtype: The subject's float format.
-        tolerance: What was allowed.
-        tensors: One report for each result.
+        tensors: One report for each result, against the exact values; empty where they
+            were not computed.
         environment: What the subject ran in.
+        tolerance: What the caller allows of a result, if anything was stated.
+        arithmetic: What the derived bounds assume; ``None`` without exact values.
+        layers: The local audit: every step from its own inputs.
+        unseen: Layers that could not be judged so, and why.
         causes: The parameters and inputs that are not finite, in words.
         notes: What else a reader must know, such as inputs that were rounded.
         statements: What the report claims, and how well.
@@ -172,9 +276,12 @@ class Report:
     subject: str
     network: str
     dtype: str
-    tolerance: Tolerance
-    tensors: tuple[TensorReport, ...]
     environment: Environment
+    tensors: tuple[TensorReport, ...] = ()
+    tolerance: Tolerance | None = None
+    arithmetic: Arithmetic | None = None
+    layers: tuple[LayerReport, ...] = ()
+    unseen: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     statements: tuple[Statement, ...] = ()
@@ -185,8 +292,13 @@ class Report:
         return self.verdict == "holds"
 
     @property
-    def worst(self) -> ElementError | None:
-        """The element with the largest error for its tolerance, of all results."""
+    def worst(self) -> StepError | ElementError | None:
+        """The state with the largest error for its bound; without a local audit, the
+        result with the largest error for its tolerance.
+        """
+        steps = [layer.worst for layer in self.layers if layer.worst is not None]
+        if steps:
+            return max(steps, key=lambda step: step.ratio)
         found = [t.worst for t in self.tensors if t.worst is not None]
         return max(found, key=_severity, default=None)
 
@@ -197,10 +309,13 @@ class Report:
         return next((e for e in found if e is not None), None)
 
     @property
-    def first_violation(self) -> ElementError | None:
-        """The first element beyond tolerance: output first, then states."""
-        found = (t.first_violation for t in self.tensors)
-        return next((e for e in found if e is not None), None)
+    def first_violation(self) -> StepError | ElementError | None:
+        """Where it starts: the first state beyond its derived bound, in the order of
+        computing, or else the first result beyond the stated tolerance.
+        """
+        steps = (layer.first_violation for layer in self.layers)
+        results = (t.first_violation for t in self.tensors)
+        return next((e for e in (*steps, *results) if e is not None), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data for ``json.dumps``.
@@ -225,7 +340,8 @@ def _severity(element: ElementError) -> tuple[bool, float]:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        shown = [f for f in fields(value) if f.metadata.get("plain", True)]
+        return {f.name: _plain(getattr(value, f.name)) for f in shown}
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn import __version__
-from symrnn.audit.places import Grid, result_grids
+from symrnn.audit.places import result_shapes
 from symrnn.audit.report import Environment
 from symrnn.audit.rounding import round_array, round_inputs
 from symrnn.errors import ShapeError, SourceError, UnsupportedError
@@ -40,18 +40,19 @@ class Subject:
         inputs: The inputs as the subject saw them.
         format: Its float format.
         values: The outputs by name, float64 in torch's shapes.
-        grids: What their elements stand for, by name.
         environment: What it ran in.
         notes: What a reader must know.
+        inner: The outputs of the layers below the last, from the first on, as far as
+            they are known; shaped as the output.
     """
 
     name: str
     inputs: Inputs
     format: FloatFormat
     values: dict[str, npt.NDArray[np.float64]]
-    grids: dict[str, Grid]
     environment: Environment
     notes: tuple[str, ...]
+    inner: tuple[npt.NDArray[np.float64], ...] = ()
 
 
 def read_subject(
@@ -65,13 +66,12 @@ def read_subject(
     """
     target = _given_format(outputs, dtype)
     inputs = read_inputs(net, x, hx, lengths=lengths)
-    values, grids = check_outputs(net, inputs, outputs)
+    values = check_outputs(net, inputs, outputs)
     return Subject(
         name="the given outputs",
         inputs=inputs,
         format=target,
         values=values,
-        grids=grids,
         environment=Environment(
             symrnn=__version__, python=platform.python_version(), dtype=target.name
         ),
@@ -81,8 +81,8 @@ def read_subject(
 
 def check_outputs(
     net: Network, inputs: Inputs, outputs: Any
-) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, Grid]]:
-    """Return outputs and their grids by name, if their shapes are the network's.
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return outputs by name, if their shapes are the network's.
 
     Args:
         net: The network.
@@ -93,24 +93,23 @@ def check_outputs(
         ShapeError: The number of outputs, or a shape, is wrong.
     """
     given = list(flatten(outputs)) or [()]
-    grids = result_grids(net, inputs)
-    if len(given) not in (1, len(grids)):
+    shapes = result_shapes(net, inputs)
+    if len(given) not in (1, len(shapes)):
         raise ShapeError(
-            f"expected outputs ({', '.join(grids)}), or {next(iter(grids))} alone, got "
+            f"expected outputs ({', '.join(shapes)}), or {next(iter(shapes))} alone, got "
             f"{len(given)} arrays"
         )
-    grids = dict(list(grids.items())[: len(given)])
     values = {}
-    for (name, grid), array in zip(grids.items(), given, strict=True):
+    for (name, shape), array in zip(shapes.items(), given, strict=False):
         require_storage(name, array)
         _require_packing(name, inputs, array)
         exact = exact_array(numbers_of(array), name)
-        if exact.shape != grid.shape:
+        if exact.shape != shape:
             raise ShapeError(
-                f"expected {name} of shape {grid.shape}, got {tuple(exact.shape)}"
+                f"expected {name} of shape {shape}, got {tuple(exact.shape)}"
             )
         values[name] = exact
-    return {name: _as_floats(name, exact) for name, exact in values.items()}, grids
+    return {name: _as_floats(name, exact) for name, exact in values.items()}
 
 
 def flatten(outputs: Any) -> Iterator[Any]:

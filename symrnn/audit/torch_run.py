@@ -6,6 +6,11 @@ Note [Before torch]
     a 2-D state, and takes other wrong shapes without a word. So nothing reaches torch
     that `symrnn.inputs.read_inputs` has not accepted, and what comes back is checked
     too.
+
+Note [Inner layers]
+    Results do not show the states of the layers below the last. They are those of the
+    same network cut off after that layer: same shapes, so the same kernels, and the last
+    states must be the same to the bit, or the layer counts as not observed.
 """
 
 from __future__ import annotations
@@ -31,7 +36,7 @@ from symrnn.errors import UnsupportedError
 from symrnn.formats import FloatFormat, find_format
 from symrnn.inputs import Inputs, read_inputs
 from symrnn.network import Network
-from symrnn.numbers import float_format
+from symrnn.numbers import exact_array, float_format
 
 __all__ = ["run_torch"]
 
@@ -64,12 +69,14 @@ def run_torch(
     arguments = _arguments(net, inputs, x, hx, device)
     with torch.set_grad_enabled(grad):
         environment = _environment(target, device)
+        ragged = lengths is not None
         try:
-            results = _call(module, arguments, inputs, ragged=lengths is not None)
+            results = _call(module, arguments, inputs, ragged=ragged)
+            inner, changed = _run_inner(module, net, arguments, inputs, results, ragged)
         except RuntimeError as error:
             message = f"torch refused to run {type(module).__name__}: {error}"
             raise UnsupportedError(message) from error
-    values, grids = check_outputs(net, inputs, results)
+    values = check_outputs(net, inputs, results)
     for name, array in zip(values, flatten(results), strict=True):
         found = float_format(numbers_of(array))
         if found != target.name:
@@ -82,9 +89,9 @@ def run_torch(
         inputs=inputs,
         format=target,
         values=values,
-        grids=grids,
+        inner=inner,
         environment=environment,
-        notes=notes,
+        notes=(*notes, *changed),
     )
 
 
@@ -164,6 +171,74 @@ def _call(
     output, states = module(packed, *rest)
     padded, _ = pad_packed_sequence(output, batch_first=first, total_length=inputs.time)
     return padded, states
+
+
+def _run_inner(
+    module: Any,
+    net: Network,
+    arguments: tuple[Any, ...],
+    inputs: Inputs,
+    results: Any,
+    ragged: bool,
+) -> tuple[tuple[npt.NDArray[np.float64], ...], tuple[str, ...]]:
+    """Return the outputs of the layers below the last; see Note [Inner layers]."""
+    found: list[npt.NDArray[np.float64]] = []
+    states = list(flatten(results))[1:]
+    for layers in range(1, net.num_layers):
+        rows = layers * len(net.directions)
+        x, *given = arguments
+        if given:
+            first = _first_rows(given[0], rows)
+            given = [first]
+        output, *last = flatten(
+            _call(_cut_off(module, layers), (x, *given), inputs, ragged=ragged)
+        )
+        same = all(
+            _equal(mine[:rows], theirs)
+            for mine, theirs in zip(states, last, strict=True)
+        )
+        if not same:
+            return tuple(found), (
+                f"cut off after layer {layers - 1}, torch returns other numbers than "
+                "within the whole network, so the layers from there on are not judged",
+            )
+        found.append(exact_array(numbers_of(output), "output"))
+    return tuple(found), ()
+
+
+def _first_rows(states: Any, rows: int) -> Any:
+    if isinstance(states, tuple):
+        return tuple(state[:rows] for state in states)
+    return states[:rows]
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Whether two tensors hold the same numbers, NaN being itself."""
+    return bool(((a == b) | ((a != a) & (b != b))).all())
+
+
+def _cut_off(module: Any, layers: int) -> Any:
+    """Return a module of the first layers of a ``torch.nn.RNN``, ``LSTM`` or ``GRU``."""
+    import torch
+
+    names = ("input_size", "hidden_size", "bias", "batch_first", "bidirectional")
+    options = {name: getattr(module, name) for name in names}
+    kind = next(
+        k for k in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN) if isinstance(module, k)
+    )
+    if kind is torch.nn.RNN:
+        options["nonlinearity"] = module.nonlinearity
+    if getattr(module, "proj_size", 0):
+        options["proj_size"] = module.proj_size
+    weight = next(module.parameters())
+    # Initialising draws random numbers, and the caller's generator must not notice.
+    with torch.random.fork_rng(devices=[]):
+        part = kind(
+            num_layers=layers, device=weight.device, dtype=weight.dtype, **options
+        )
+    state = module.state_dict()
+    part.load_state_dict({name: state[name] for name in part.state_dict()})
+    return part.train(module.training)
 
 
 def _environment(target: FloatFormat, device: Any) -> Environment:

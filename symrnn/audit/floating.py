@@ -1,0 +1,473 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What honest floating-point arithmetic may return: enclosures of all of it.
+
+A value of `FloatingDomain` contains whatever a program in the given format may hold in
+its place, whichever order it sums in and whichever equal form of the equations it uses.
+
+Note [Any order, any form]
+    Sums, products and negations between two elementwise functions make a polynomial in
+    *atoms*: inputs, states, parameters, and results of elementwise functions. Write
+    ``|p|`` for the polynomial with all coefficients and atoms made non-negative, ``m``
+    for its number of monomials and ``d`` for its degree, as if nothing cancelled or
+    were collected. Every evaluation of p by additions and multiplications in which no
+    monomials cancel, by distributing or factoring in any way, has at most m - 1
+    additions and d - 1 multiplications on any path from an atom to the result: each
+    addition brings in at least one monomial more, each multiplication raises the
+    degree. So with N = m + d - 2, each monomial carries at most N factors (1 + δ),
+    |δ| <= u, and the error is at most γ_N |p| (Higham, 'Accuracy and Stability of
+    Numerical Algorithms', 2002, ch. 3). A fused multiply-add omits a rounding and so
+    takes part. torch's GRU, ``(h - n) z + n``, and the documented ``(1 - z) n + z h``
+    are two of these evaluations of one polynomial, with one bound.
+
+    This module's own float64 evaluation is a third, so its error has the same form.
+
+Note [Two formats]
+    Half-precision kernels accumulate matrix products in float32 and store results in
+    the half format; a bound with n·2^-8 would say nothing. If `accumulate` is finer than
+    the format, then a matrix product is an atom of an outer polynomial, whose m', d' and
+    |p'| count the roundings to the format: m' + d' - 2 + 1, one for storing products.
+    The assumption, which reports state: every product is accumulated in `accumulate` and
+    stored at most once, from stored operands.
+
+Note [Underflow]
+    A multiplication that underflows errs by at most the smallest subnormal number (by
+    the smallest normal number where subnormals are flushed to zero; then additions
+    too). There are at most m·d operations, and what one loses is multiplied by at most
+    d - 2 further atoms, none above `peak` >= 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symrnn import directed
+from symrnn.audit.activations import ActivationErrors, assumed_errors
+from symrnn.directed import gamma
+from symrnn.domains.base import Domain, Interval
+from symrnn.domains.enclosure import Enclosed, EnclosureDomain
+from symrnn.formats import FloatFormat
+from symrnn.functions import ElementwiseFunction
+from symrnn.numbers import Exact
+
+__all__ = ["Floating", "FloatingDomain"]
+
+Floats = npt.NDArray[np.float64]
+
+_INFLATE = 1 + 2.0**-46
+"""Above the product of the roundings of any few float64 operations here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floating:
+    """A matrix of sets of numbers that a float program may hold (features × columns).
+
+    The *exact* value, of the equations at the subject's own atoms, lies within `spread`
+    of `mid`; what the subject holds lies within `rad` of the exact value, once the
+    rounding of the polynomial that is pending has been added by
+    `FloatingDomain.settle`. ``None`` is 0 everywhere.
+
+    Attributes:
+        mid: float64.
+        rad: What the atoms' own errors can make, or ``None``.
+        spread: How far the place where it is evaluated may be from `mid`, or ``None``.
+        size: |p| of Note [Any order, any form], float64 or float32; ``None`` for atoms.
+        monomials: m there.
+        degree: d there.
+        outer: |p'| of Note [Two formats]; ``None`` where there is one format, and for
+            atoms.
+        outer_monomials: m' there.
+        outer_degree: d' there.
+        products: 1 if a matrix product waits to be stored, else 0.
+        peak: See Note [Underflow].
+    """
+
+    mid: Floats
+    rad: Floats | None = None
+    spread: Floats | None = None
+    size: npt.NDArray[Any] | None = None
+    monomials: int = 1
+    degree: int = 1
+    outer: Floats | None = None
+    outer_monomials: int = 1
+    outer_degree: int = 1
+    products: int = 0
+    peak: float = 1.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether no rounding is pending."""
+        return self.monomials + self.degree == 2 and not self.products
+
+    @property
+    def most(self) -> Floats:
+        """An upper bound on the absolute value of all that is in the set."""
+        return _plus(np.abs(self.mid), self.rad, self.spread) * _INFLATE
+
+
+class FloatingDomain(Domain[Floating]):
+    """All that honest arithmetic in a float format may return.
+
+    Args:
+        target: The format in which results are stored.
+        accumulate: The format in which matrix products are accumulated; `target` by
+            default.
+        activations: Errors of the elementwise functions by name; assumed ones for others.
+        flushes: Whether subnormal results may be flushed to zero.
+        unit: From a number of roundings and a precision in bits to the relative error
+            that they can make together, γ by default. A probabilistic bound, such as
+            Higham & Mary's (2019), may stand here; results then are no longer proven.
+
+    Its values are sound under the standard model, fl(a op b) = (a op b)(1 + δ) + η with
+    |δ| <= u, and the assumptions of this module's notes.
+    """
+
+    name = "floating"
+    proven = True
+
+    def __init__(
+        self,
+        target: FloatFormat,
+        accumulate: FloatFormat | None = None,
+        *,
+        activations: Mapping[str, ActivationErrors] | None = None,
+        flushes: bool = False,
+        unit: Any = gamma,
+    ) -> None:
+        self.target = target
+        self.accumulate = accumulate or target
+        self.mixed = self.accumulate.precision > target.precision
+        self.activations = dict(activations or {})
+        self.flushes = flushes
+        self.unit = unit
+        # Sizes need few digits, and float32 products take half the time.
+        self.rough = np.float32 if target.precision <= 24 else np.float64
+
+    def context(self) -> Any:
+        return np.errstate(all="ignore")
+
+    # --- into the domain ---
+
+    def matrix(self, values: Exact) -> Floating:
+        found = EnclosureDomain().matrix(values)
+        rad = found.rad if np.any(found.rad) else None
+        return self.atom(found.mid, rad)
+
+    def parameter(self, name: str, values: Exact, place: tuple[int, str]) -> Floating:
+        """Take a parameter; the subject holds it rounded to its format."""
+        value = self.matrix(values)
+        # 32 more than the format's bits are certain to show what is not its number.
+        if value.rad is None and not np.any(_rounded_off(value.mid, self.target)):
+            return value
+        slack = np.abs(value.mid) * 2.0**-self.target.precision + self._least
+        return replace(value, rad=_plus(slack * _INFLATE, value.rad))
+
+    def atom(
+        self, mid: Floats, rad: Floats | None = None, spread: Floats | None = None
+    ) -> Floating:
+        """Return numbers that the subject holds, known to within `rad` and `spread`."""
+        value = Floating(mid=mid, rad=rad, spread=spread)
+        return replace(value, peak=max(1.0, float(np.max(value.most, initial=0.0))))
+
+    # --- polynomials ---
+
+    def matmul(self, a: Floating, b: Floating) -> Floating:
+        if self.mixed:
+            a, b = self.settle(a), self.settle(b)
+        mid = _product(a.mid, b.mid)
+        rad = _products((_abs(a.mid), b.rad), (a.rad, _plus_abs(b)))
+        spread = _products(
+            (_abs(a.mid), b.spread), (a.spread, _plus_abs(b, within=True))
+        )
+        return Floating(
+            mid=mid,
+            rad=rad,
+            spread=spread,
+            size=_product(self._roughly(a), self._roughly(b)),
+            monomials=a.mid.shape[1] * a.monomials * b.monomials,
+            degree=a.degree + b.degree,
+            outer=_plus(np.abs(mid), rad, spread) if self.mixed else None,
+            products=int(self.mixed),
+            peak=max(a.peak, b.peak),
+        )
+
+    def add(self, *terms: Floating) -> Floating:
+        mid = terms[0].mid
+        for term in terms[1:]:
+            mid = mid + term.mid
+        return Floating(
+            mid=mid,
+            rad=_sum([t.rad for t in terms], mid.shape),
+            spread=_sum([t.spread for t in terms], mid.shape),
+            size=_sum([_size(t) for t in terms], mid.shape),
+            monomials=sum(t.monomials for t in terms),
+            degree=max(t.degree for t in terms),
+            outer=_sum([_outer(t) for t in terms], mid.shape) if self.mixed else None,
+            outer_monomials=sum(t.outer_monomials for t in terms),
+            outer_degree=max(t.outer_degree for t in terms),
+            products=max(t.products for t in terms),
+            peak=max(t.peak for t in terms),
+        )
+
+    def neg(self, a: Floating) -> Floating:
+        return replace(a, mid=-a.mid)
+
+    def hadamard(self, a: Floating, b: Floating) -> Floating:
+        left, right = np.abs(a.mid), np.abs(b.mid)
+        rad = _hadamards(
+            (_plus(left, a.spread), b.rad), (a.rad, _plus(right, b.spread, b.rad))
+        )
+        return Floating(
+            mid=a.mid * b.mid,
+            rad=rad,
+            spread=_hadamards((left, b.spread), (a.spread, _plus(right, b.spread))),
+            size=_size(a) * _size(b),
+            monomials=a.monomials * b.monomials,
+            degree=a.degree + b.degree,
+            outer=_outer(a) * _outer(b) if self.mixed else None,
+            outer_monomials=a.outer_monomials * b.outer_monomials,
+            outer_degree=a.outer_degree + b.outer_degree,
+            products=a.products + b.products,
+            peak=max(a.peak, b.peak),
+        )
+
+    # --- roundings ---
+
+    def settle(self, a: Floating) -> Floating:
+        """Add what the pending roundings may do, and return an atom."""
+        if a.settled:
+            return a
+        roundings = a.monomials + a.degree - 2
+        size = _size(a)
+        factor = self.unit(roundings, self.accumulate.precision) + gamma(roundings)
+        # Sizes and radii were computed with as many roundings upon non-negative numbers.
+        bits = 24 if size.dtype == np.float32 else 53
+        slack = 1 + gamma(4 * roundings + 32, bits)
+        error = np.multiply(size, factor * slack * _INFLATE, dtype=np.float64)
+        reached = np.multiply(size, slack, dtype=np.float64)
+        if self.mixed:
+            outer = _outer(a) + error
+            stored = a.outer_monomials + a.outer_degree - 2 + a.products
+            error += outer * (self.unit(stored, self.target.precision) * _INFLATE)
+            reached = outer * _INFLATE
+        underflow = self._underflow(a)
+        if a.rad is not None:
+            error += a.rad * (slack * _INFLATE)
+        rad = error * _INFLATE + underflow
+        rad = np.where(reached < self._largest, rad, np.inf)
+        spread = None if a.spread is None else a.spread * (slack * _INFLATE)
+        return Floating(mid=a.mid, rad=rad, spread=spread, peak=_peak(a.mid, rad))
+
+    def elementwise(self, function: ElementwiseFunction, a: Floating) -> Floating:
+        a = self.settle(a)
+        rad = np.zeros_like(a.mid) if a.rad is None else a.rad
+        if a.spread is None:
+            mid, rad = _image(function, a.mid, rad)
+            spread, around = None, rad
+        else:
+            total = (rad + a.spread) * _INFLATE
+            mid, spread = _image(function, a.mid, a.spread)
+            _, around = _image(function, a.mid, total)
+            slope = _slope(function, a.mid, total)
+            rad = np.minimum(slope * rad * _INFLATE, 2 * around)
+        if function.name != "relu":  # which rounds nothing
+            most = (np.abs(mid) + around) * _INFLATE
+            within = rad if a.rad is None and a.spread is None else _plus(0.0, a.rad, a.spread)
+            errors = self._errors(function)
+            rad = (rad + _flat(errors.bound, a.mid, within, most)) * _INFLATE
+        return Floating(mid=mid, rad=rad, spread=spread, peak=_peak(mid, rad))
+
+    def _errors(self, function: ElementwiseFunction) -> ActivationErrors:
+        if function.name not in self.activations:
+            self.activations[function.name] = assumed_errors(
+                function.name, self.target
+            )
+        return self.activations[function.name]
+
+    def _underflow(self, a: Floating) -> float:
+        """Return what underflow can add; see Note [Underflow]."""
+        count = a.monomials * a.degree
+        lost = count * (_lost(self.accumulate, self.flushes) + directed.TINY)
+        if self.mixed:
+            stored = a.outer_monomials * a.outer_degree + a.products
+            lost += stored * _lost(self.target, self.flushes)
+        return float(2 * lost * a.peak ** max(0, a.degree - 2))
+
+    @property
+    def _least(self) -> float:
+        return 2.0 ** max(-1074, self.target.emin - self.target.precision + 1)
+
+    @property
+    def _largest(self) -> float:
+        """A magnitude up to which nothing overflows, whatever is rounded up."""
+        return 2.0 ** min(self.target.emax, 1023)
+
+    # --- everything else ---
+
+    def transpose(self, a: Floating) -> Floating:
+        a = self.settle(a)
+        rad = None if a.rad is None else a.rad.T
+        return replace(a, mid=a.mid.T, rad=rad)
+
+    def constant(self, value: int, rows: int, columns: int = 1) -> Floating:
+        return self.atom(np.full((rows, columns), float(value)))
+
+    def vstack(self, parts: Sequence[Floating]) -> Floating:
+        return self._joined(parts, np.vstack)
+
+    def hstack(self, parts: Sequence[Floating]) -> Floating:
+        return self._joined(parts, np.hstack)
+
+    def split(self, a: Floating, widths: Sequence[int]) -> list[Floating]:
+        a, ends = self.settle(a), np.cumsum(widths)
+        return [
+            replace(
+                a,
+                mid=a.mid[:, end - width : end],
+                rad=None if a.rad is None else a.rad[:, end - width : end],
+                spread=None if a.spread is None else a.spread[:, end - width : end],
+            )
+            for width, end in zip(widths, ends, strict=True)
+        ]
+
+    def rows(self, a: Floating) -> list[list[Any]]:
+        a = self.settle(a)
+        radii = _plus(np.zeros_like(a.mid), a.rad, a.spread)
+        pairs = zip(a.mid.tolist(), radii.tolist(), strict=True)
+        return [list(zip(mids, found, strict=True)) for mids, found in pairs]
+
+    def interval(self, element: Any) -> Interval:
+        return EnclosureDomain().interval(element)
+
+    def _joined(self, parts: Sequence[Floating], join: Any) -> Floating:
+        settled = [self.settle(part) for part in parts]
+
+        def column(name: str) -> Any:
+            found = [getattr(part, name) for part in settled]
+            if all(values is None for values in found):
+                return None
+            return join(
+                [
+                    np.zeros_like(part.mid) if values is None else values
+                    for part, values in zip(settled, found, strict=True)
+                ]
+            )
+
+        return Floating(
+            mid=join([part.mid for part in settled]),
+            rad=column("rad"),
+            spread=column("spread"),
+            peak=max(part.peak for part in settled),
+        )
+
+    def _roughly(self, a: Floating) -> npt.NDArray[Any]:
+        """Return an upper bound of `size` in the format that sizes are computed in."""
+        size = _size(a)
+        if size.dtype == self.rough:
+            return size
+        return size.astype(self.rough) * self.rough(1 + 2.0**-22) + self.rough(2.0**-149)
+
+
+# --- functions ----------------------------------------------------------------------
+
+
+def _image(
+    function: ElementwiseFunction, mid: Floats, rad: Floats
+) -> tuple[Floats, Floats]:
+    if function.enclose is not None:
+        return _flat(function.enclose, mid, rad)
+    image = EnclosureDomain().elementwise(function, Enclosed(mid, rad))
+    return image.mid, image.rad
+
+
+def _flat(function: Any, *arrays: Floats) -> Any:
+    """Call a function of arrays on them as they lie in memory."""
+    if arrays[0].flags.c_contiguous:
+        return function(*arrays)
+    found = function(*(values.T for values in arrays))
+    return tuple(f.T for f in found) if isinstance(found, tuple) else found.T
+
+
+def _slope(function: ElementwiseFunction, mid: Floats, rad: Floats) -> Any:
+    """Return an upper bound of |f'| within `rad` of `mid`, infinite where none is known."""
+    if function.name == "relu":
+        return 1.0
+    if function.name not in ("tanh", "sigmoid"):
+        return np.inf
+    value, radius = _image(function, mid, rad)
+    if function.name == "tanh":
+        return (1 - np.maximum(np.abs(value) - radius, 0) ** 2) * _INFLATE + 2.0**-50
+    nearest = np.maximum(np.abs(value - 0.5) - radius, 0)  # s(1-s) = 1/4 - (s-1/2)^2
+    return (0.25 - nearest**2) * _INFLATE + 2.0**-50
+
+
+# --- arrays with None for zero ------------------------------------------------------
+
+
+def _size(a: Floating) -> npt.NDArray[Any]:
+    return a.most if a.size is None else a.size
+
+
+def _outer(a: Floating) -> Floats:
+    return a.most if a.outer is None else a.outer
+
+
+def _abs(values: Floats | None) -> Floats | None:
+    return None if values is None else np.abs(values)
+
+
+def _plus(first: Any, *rest: Floats | None) -> Any:
+    for values in rest:
+        if values is not None:
+            first = first + values
+    return first
+
+
+def _plus_abs(b: Floating, *, within: bool = False) -> Floats:
+    """Return |mid| and what is around it; `within`: without the subject's own errors."""
+    return _plus(np.abs(b.mid), b.spread, None if within else b.rad)
+
+
+def _product(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a·b with columns contiguous, as all arrays of many columns are here."""
+    return (b.T @ a.T).T
+
+
+def _products(*pairs: tuple[Floats | None, Floats | None]) -> Floats | None:
+    found = [_product(a, b) for a, b in pairs if a is not None and b is not None]
+    return sum(found[1:], found[0]) if found else None
+
+
+def _hadamards(*pairs: tuple[Floats | None, Floats | None]) -> Floats | None:
+    found = [a * b for a, b in pairs if a is not None and b is not None]
+    return sum(found[1:], found[0]) if found else None
+
+
+def _sum(parts: Sequence[Any], shape: tuple[int, ...]) -> Any:
+    present = [values for values in parts if values is not None]
+    if not present:
+        return None
+    total = sum(present[1:], present[0])
+    return total if total.shape == shape else np.broadcast_to(total, shape)
+
+
+def _peak(mid: Floats, rad: Floats) -> float:
+    top = float(np.max(np.abs(mid), initial=0.0) + np.max(rad, initial=0.0))
+    return max(1.0, top * _INFLATE)
+
+
+def _lost(form: FloatFormat, flushes: bool) -> float:
+    """Return the most that an operation of the format loses to underflow."""
+    exponent = form.emin if flushes else form.emin - form.precision + 1
+    return 2.0 ** max(-1074, exponent)
+
+
+def _rounded_off(values: Floats, target: FloatFormat) -> npt.NDArray[np.bool_]:
+    """Tell which numbers are not the format's own."""
+    from symrnn.audit.rounding import round_array
+
+    return np.asarray(round_array(values, target) != values)

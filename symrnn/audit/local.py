@@ -1,0 +1,510 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every step of a subject, judged from its own inputs.
+
+The subject's states are exact numbers. What it returned at step t must lie within what
+honest arithmetic can make of x_t and its own states at t - 1, so that an error shows
+where it was made and is not forgiven for what was passed on. States that the results do
+not show, such as an LSTM's c, are enclosed by their own recursion.
+
+Note [Independent of the split]
+    Sequences are judged in groups whose size depends on the layer alone, and steps in
+    blocks of a fixed number of columns, so every matrix product has the same shape
+    whoever computes it: results do not depend on the executor.
+
+Note [No false alarm]
+    ``mid`` and ``rad`` of `symrnn.audit.floating` are such that an honest subject is
+    within. The distance is computed with one rounding; a violation must exceed the
+    radius by more than that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symrnn.audit.floating import Floating, FloatingDomain
+from symrnn.audit.observed import Observed
+from symrnn.formats import FloatFormat
+from symrnn.inputs import Inputs
+from symrnn.network import Network, Place
+from symrnn.program import Program, execute, lower
+
+__all__ = ["Departure", "Judged", "judge_steps"]
+
+Floats = npt.NDArray[np.float64]
+
+_ELEMENTS = 1 << 13  # of a state, for one step of one group: they fit in a core's cache
+_COLUMNS = 128  # of a block: enough for matrix products to run at full speed
+_ROUNDED = 1 + 2.0**-50
+_WORTH_THREADS = 1 << 22  # multiplications
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """One number of the subject, and what honest arithmetic could return there.
+
+    Attributes:
+        place: Layer and direction.
+        step: The step of the sequence, whatever the direction.
+        batch: The batch element.
+        unit: The unit.
+        quantity: The state, ``"h"`` or ``"c"``.
+        subject: What the subject returned.
+        expected: The exact image of the subject's own inputs, correct to within what
+            float64 knows of it.
+        bound: The largest distance from `expected` that rounding explains.
+        ulp: The subject's unit in the last place at `expected`.
+    """
+
+    place: Place
+    step: int
+    batch: int
+    unit: int
+    quantity: str
+    subject: float
+    expected: float
+    bound: float
+    ulp: float
+
+    @property
+    def ratio(self) -> float:
+        """The distance over the bound: above 1, rounding does not explain it."""
+        distance = abs(self.subject - self.expected)
+        if not np.isfinite(distance):
+            return float("inf")
+        return distance / self.bound if self.bound else float("inf") * bool(distance)
+
+
+@dataclass(slots=True, kw_only=True)
+class Judged:
+    """What was found at one layer and direction.
+
+    Arrays are over (time, unit), the worst of the batch; 0 where nothing was judged.
+
+    Attributes:
+        place: Layer and direction.
+        judged: Number of states that were judged.
+        unjudged: Number that could not be: the step started from numbers that are not
+            finite, or the arithmetic may have overflowed.
+        violations: Number beyond their bound.
+        ratio: Largest |subject - expected| / bound.
+        error: Largest |subject - expected|, in ulps of the subject's format.
+        bound: Largest bound, in the same unit.
+        first: The first violation in the order of computing.
+        worst: The element with the largest ratio.
+        ratios: The ratios of all judged elements of the first state, float32.
+    """
+
+    place: Place
+    judged: int = 0
+    unjudged: int = 0
+    violations: int = 0
+    ratio: Floats
+    error: Floats
+    bound: Floats
+    first: Departure | None = None
+    worst: Departure | None = None
+    ratios: list[npt.NDArray[np.float32]] = field(default_factory=list)
+
+    def absorb(self, other: Judged) -> None:
+        """Add what was found in other sequences of the same layer and direction."""
+        self.judged += other.judged
+        self.unjudged += other.unjudged
+        self.violations += other.violations
+        for name in ("ratio", "error", "bound"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            np.maximum(mine, theirs, out=mine)
+        self.ratios += other.ratios
+        self.first = _earlier(self.first, other.first)
+        self.worst = _worse(self.worst, other.worst)
+
+
+def judge_steps(
+    net: Network,
+    inputs: Inputs,
+    observed: Observed,
+    domain: FloatingDomain,
+    *,
+    executor: Executor | None = None,
+) -> dict[Place, Judged]:
+    """Judge every step of every layer and direction whose own inputs are known.
+
+    Args:
+        net: The network.
+        inputs: What the subject was given.
+        observed: What it returned.
+        domain: What honest arithmetic means for it.
+        executor: Where groups of sequences are judged; threads of its own by default.
+
+    Returns:
+        The layers and directions that could be judged. Others start from states that
+        the results do not show.
+    """
+    tasks = list(_tasks(net, inputs, observed, domain))
+    found: dict[Place, Judged] = {}
+    for judged in _map(tasks, executor, _work(net, inputs)):
+        if judged.place in found:
+            found[judged.place].absorb(judged)
+        else:
+            found[judged.place] = judged
+    return found
+
+
+def _work(net: Network, inputs: Inputs) -> int:
+    products = sum(a.size for p in net.parameters.values() for a in p.values())
+    return products * sum(inputs.lengths)
+
+
+def _map(
+    tasks: Sequence[_Group], executor: Executor | None, work: int
+) -> Iterable[Judged]:
+    if executor is not None:
+        return executor.map(_judge, tasks)
+    workers = min(os.cpu_count() or 1, len(tasks))
+    if workers < 2 or work < _WORTH_THREADS:
+        return map(_judge, tasks)
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(_judge, tasks))
+
+
+# --- the work, in groups ------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Some sequences of one layer and direction, by decreasing length."""
+
+    net: Network
+    place: Place
+    domain: FloatingDomain
+    sequences: tuple[int, ...]
+    widths: tuple[int, ...]
+    x: Floats  # (time, sequences, features), the layer's own input
+    output: Floats  # (time, sequences, size)
+    initial: Mapping[str, Floats]  # (sequences, size)
+    finals: Mapping[str, Floats]  # (sequences, size)
+
+
+def _tasks(
+    net: Network, inputs: Inputs, observed: Observed, domain: FloatingDomain
+) -> Iterator[_Group]:
+    order = np.array(inputs.order, dtype=np.intp)
+    lengths = np.array(inputs.lengths, dtype=np.intp)[order]
+    steps = len(inputs.widths)
+    size = max(1, _ELEMENTS // max(net.state_sizes.values()))
+    for index, place in enumerate(net.places):
+        below = _below(net, inputs, observed, place[0])
+        if below is None or place not in observed.outputs:
+            continue
+        output = observed.outputs[place]
+        for start in range(0, inputs.batch, size):
+            part = order[start : start + size]
+            running = lengths[start : start + size]
+            finals = {
+                state: observed.finals[place, state][part]
+                for state in net.cell.states
+                if (place, state) in observed.finals
+            }
+            yield _Group(
+                net=net,
+                place=place,
+                domain=domain,
+                sequences=tuple(int(b) for b in part),
+                widths=tuple(int(np.count_nonzero(running > t)) for t in range(steps)),
+                x=below[:steps, part],
+                output=output[:steps, part],
+                initial={
+                    state: inputs.initial(state, index, n)[:, start : start + size].T
+                    for state, n in net.state_sizes.items()
+                },
+                finals=finals,
+            )
+
+
+def _below(
+    net: Network, inputs: Inputs, observed: Observed, layer: int
+) -> Floats | None:
+    """Return the input of a layer, as far as the subject's results show it."""
+    if layer == 0:
+        return np.asarray(inputs.x, dtype=np.float64)
+    parts = [observed.outputs.get((layer - 1, d)) for d in net.directions]
+    if any(part is None for part in parts):
+        return None
+    return np.concatenate(parts, axis=2)  # type: ignore[arg-type]
+
+
+def _judge(group: _Group) -> Judged:
+    with group.domain.context():
+        return _Judge(group).run()
+
+
+class _Judge:
+    """One pass over the steps of a group."""
+
+    def __init__(self, group: _Group) -> None:
+        net, place = group.net, group.place
+        self.group = group
+        self.domain = group.domain
+        self.sizes = net.sizes[place]
+        self.first = net.cell.states[0]
+        self.hidden = net.cell.states[1:]
+        self.program: Program = lower(net.cell, (self.first,))
+        self.parameters: dict[int, Any] = {
+            register: self.domain.parameter(name, net.parameters[place][name], place)
+            for name, register in self.program.parameters.items()
+        }
+        execute(self.domain, self.program.once, self.parameters, self.sizes)
+        self.needed = self._needed_by_steps()
+        # Of all sequences; those that have ended keep what they had, others wait.
+        self.states = {s: self._start(group.initial[s]) for s in self.hidden}
+        shape = (len(group.widths), net.state_sizes[self.first])
+        self.found = Judged(
+            place=place,
+            ratio=np.zeros(shape),
+            error=np.zeros(shape),
+            bound=np.zeros(shape),
+        )
+
+    def run(self) -> Judged:
+        for block in self._blocks():
+            registers = self._prepare(block)
+            start = 0
+            if not self.hidden:
+                image = registers[self.program.quantities[self.first]]
+                settled = self.domain.settle(image)
+                for t, width in block:
+                    self._compare(t, width, _columns(settled, start, start + width))
+                    start += width
+                continue
+            for t, width in block:
+                self._step(t, width, registers, start)
+                start += width
+        self._compare_last_states()
+        return self.found
+
+    def _blocks(self) -> Iterator[list[tuple[int, int]]]:
+        """Yield (step, width) in the order of computing, some steps at a time."""
+        steps = list(enumerate(self.group.widths))
+        if self.group.place[1] == "reverse":
+            steps.reverse()
+        block: list[tuple[int, int]] = []
+        for t, width in steps:
+            if block and sum(w for _, w in block) + width > _COLUMNS:
+                yield block
+                block = []
+            block.append((t, width))
+        if block:
+            yield block
+
+    def _prepare(self, block: list[tuple[int, int]]) -> dict[int, Any]:
+        """Run all that does not need hidden states for the steps of a block at once."""
+        x = np.concatenate([self.group.x[t, :width] for t, width in block])
+        before = np.concatenate([self._before(t, width) for t, width in block])
+        registers = self.parameters | {
+            self.program.x: self.domain.atom(x.T),
+            self.program.previous[self.first]: self.domain.atom(before.T),
+        }
+        execute(self.domain, self.program.input, registers, self.sizes)
+        return registers
+
+    def _before(self, t: int, width: int) -> Floats:
+        """Return the subject's own first state before step `t`."""
+        output, initial = self.group.output, self.group.initial[self.first]
+        if self.group.place[1] == "forward":
+            return initial[:width] if t == 0 else output[t - 1, :width]
+        if t + 1 == len(self.group.widths):
+            return initial[:width]
+        later = self.group.widths[t + 1]
+        return np.concatenate([output[t + 1, :later], initial[later:width]])
+
+    def _needed_by_steps(self) -> tuple[int, ...]:
+        targets = {i.target for i in self.program.input} | {
+            self.program.x,
+            self.program.previous[self.first],
+        }
+        read = {source for i in self.program.step for source in i.operands}
+        states = {self.program.quantities[s] for s in self.group.net.cell.states}
+        return tuple(targets & (read | states))
+
+    def _step(
+        self, t: int, width: int, prepared: Mapping[int, Any], start: int
+    ) -> None:
+        registers = self.parameters | {
+            register: _columns(prepared[register], start, start + width)
+            for register in self.needed
+        }
+        for state, value in self.states.items():
+            registers[self.program.previous[state]] = _columns(value, 0, width)
+        execute(self.domain, self.program.step, registers, self.sizes)
+        for state, value in self.states.items():
+            now = self.domain.settle(registers[self.program.quantities[state]])
+            self.states[state] = _overwrite(value, now, width)
+        image = self.domain.settle(registers[self.program.quantities[self.first]])
+        self._compare(t, width, image)
+
+    def _start(self, values: Floats) -> Floating:
+        value = self.domain.atom(np.array(values, dtype=np.float64).T)
+        return value
+
+    # --- comparing ---
+
+    def _compare(self, t: int, width: int, image: Floating) -> None:
+        found = _distances(self.group.output[t, :width].T, image, self.domain.target)
+        self._count(found)
+        for name in ("ratio", "error", "bound"):
+            worst = np.max(getattr(found, name), axis=1, initial=0.0)
+            getattr(self.found, name)[t] = worst
+        self.found.ratios.append(found.ratio[found.known].astype(np.float32))
+        self._remember(found, self.first, lambda _: t)
+
+    def _compare_last_states(self) -> None:
+        """Judge the last hidden states, where the subject shows them."""
+        widths = self.group.widths
+        lengths = [sum(w > j for w in widths) for j in range(len(self.group.sequences))]
+        backwards = self.group.place[1] == "reverse"
+        for state in self.hidden:
+            if state in self.group.finals and widths:
+                subject = self.group.finals[state].T
+                found = _distances(subject, self.states[state], self.domain.target)
+                self._count(found)
+                self._remember(
+                    found, state, lambda j: 0 if backwards else lengths[j] - 1
+                )
+
+    def _count(self, found: _Distances) -> None:
+        known = int(np.count_nonzero(found.known))
+        self.found.judged += known
+        self.found.unjudged += found.known.size - known
+        self.found.violations += int(np.count_nonzero(found.beyond))
+
+    def _remember(self, found: _Distances, quantity: str, step_of: Any) -> None:
+        if not found.ratio.size:
+            return
+        where = np.unravel_index(int(np.argmax(found.ratio)), found.ratio.shape)
+        if self.found.worst is None or found.ratio[where] > self.found.worst.ratio:
+            self.found.worst = self._departure(found, where, quantity, step_of)
+        if self.found.first is None and found.beyond.any():
+            # Of all that are beyond at this step, the most striking one.
+            ratio = np.where(found.beyond, found.ratio, -1.0)
+            where = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
+            self.found.first = self._departure(found, where, quantity, step_of)
+
+    def _departure(
+        self, found: _Distances, where: Any, quantity: str, step_of: Any
+    ) -> Departure:
+        unit, column = (int(n) for n in where)
+        return Departure(
+            place=self.group.place,
+            step=int(step_of(column)),
+            batch=self.group.sequences[column],
+            unit=unit,
+            quantity=quantity,
+            subject=float(found.subject[where]),
+            expected=float(found.image.mid[where]),
+            bound=float(found.rad[where]),
+            ulp=float(found.ulp[where]),
+        )
+
+
+@dataclass(slots=True)
+class _Distances:
+    """A subject's numbers against an image; ratios are 0 where nothing is known."""
+
+    subject: Floats
+    image: Floating
+    rad: Floats
+    ulp: Floats
+    known: npt.NDArray[np.bool_]
+    beyond: npt.NDArray[np.bool_]
+    ratio: Floats
+    error: Floats
+    bound: Floats
+
+
+def _distances(subject: Floats, image: Floating, target: FloatFormat) -> _Distances:
+    """Compare; see Note [No false alarm]."""
+    rad = np.zeros_like(image.mid) if image.rad is None else image.rad
+    mid = image.mid
+    known = np.isfinite(mid) & np.isfinite(rad)
+    distance = np.abs(subject - mid)
+    honest = distance <= rad * _ROUNDED  # NaN is not
+    ulp = ulps(mid, target)
+    ratio = distance / rad
+    error, bound = distance / ulp, rad / ulp
+    if not (known.all() and np.isfinite(distance).all() and rad.all()):
+        ratio = np.where(distance == 0, 0.0, np.where(np.isnan(ratio), np.inf, ratio))
+        error = np.where(np.isnan(error), np.inf, error)
+        ratio, error, bound = (np.where(known, a, 0.0) for a in (ratio, error, bound))
+    return _Distances(
+        subject, image, rad, ulp, known, known & ~honest, ratio, error, bound
+    )
+
+
+def ulps(values: Floats, target: FloatFormat) -> Floats:
+    """Return the unit in the last place of `target` at each value, as a power of two.
+
+    As `symrnn.formats.FloatFormat.ulp_exponent`, but at least 2^-1022 for float64.
+
+    >>> from symrnn.formats import FORMATS
+    >>> ulps(np.array([1.0, -3.0, 0.0]), FORMATS["float16"]).tolist()
+    [0.0009765625, 0.001953125, 5.960464477539063e-08]
+    """
+    bits = np.ascontiguousarray(values.T).view(np.int64) & (0x7FF << 52)
+    binades = np.maximum(bits.view(np.float64), 2.0**target.emin)
+    return np.asarray(np.maximum(binades * 2.0 ** (1 - target.precision), 2.0**-1022).T)
+
+
+def _columns(value: Floating, start: int, stop: int) -> Floating:
+    """Return some columns; a single column stands for all."""
+    if value.mid.shape[1] == 1 and stop - start != value.mid.shape[1]:
+        return value
+    if start == 0 and stop == value.mid.shape[1]:
+        return value
+    arrays = {
+        name: found[:, start:stop]
+        for name in ("mid", "rad", "spread", "size", "outer")
+        if (found := getattr(value, name)) is not None
+    }
+    return _with(value, arrays)
+
+
+def _with(value: Floating, arrays: Mapping[str, Any]) -> Floating:
+    from dataclasses import replace
+
+    return replace(value, **arrays)
+
+
+def _overwrite(old: Floating, new: Floating, width: int) -> Floating:
+    """Return `old` with its first `width` columns replaced."""
+    if width == old.mid.shape[1] == new.mid.shape[1]:
+        return new
+
+    def joined(name: str) -> Floats:
+        first, rest = getattr(new, name), getattr(old, name)
+        first = np.zeros_like(new.mid) if first is None else first
+        rest = np.zeros_like(old.mid) if rest is None else rest
+        first = np.broadcast_to(first, (first.shape[0], width))
+        return np.concatenate([first.T, rest[:, width:].T]).T
+
+    return Floating(
+        mid=joined("mid"), rad=joined("rad"), peak=max(old.peak, new.peak)
+    )
+
+
+def _earlier(a: Departure | None, b: Departure | None) -> Departure | None:
+    if a is None or b is None:
+        return a or b
+    sign = -1 if a.place[1] == "reverse" else 1
+    return a if (sign * a.step, a.batch) <= (sign * b.step, b.batch) else b
+
+
+def _worse(a: Departure | None, b: Departure | None) -> Departure | None:
+    if a is None or b is None:
+        return a or b
+    return a if a.ratio >= b.ratio else b
