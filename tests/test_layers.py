@@ -14,6 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "symrnn"
 # what has a line of its own: `domains.base` only says what a domain must offer.
 LAYERS = [
     ["errors", "data", "writing"],
+    ["directed"],
+    ["elementary", "norms"],
     ["formats", "functions", "numbers", "shared"],
     ["language"],
     ["cells"],
