@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from typing import Any
 
 from symrnn.arrays import Array, PackedArray
 from symrnn.audit.compare import compare
+from symrnn.audit.derived import audit_steps
 from symrnn.audit.enclosure import planned_places
+from symrnn.audit.report import Arithmetic as Arithmetic
 from symrnn.audit.report import ElementError as ElementError
 from symrnn.audit.report import Environment as Environment
+from symrnn.audit.report import LayerReport as LayerReport
 from symrnn.audit.report import Report as Report
 from symrnn.audit.report import Statement as Statement
+from symrnn.audit.report import StepError as StepError
 from symrnn.audit.report import TensorReport as TensorReport
 from symrnn.audit.statements import reach_verdict, remark, state
 from symrnn.audit.subject import Subject, read_subject
@@ -26,14 +31,20 @@ from symrnn.sources import is_torch_module, load, recurrent_module
 from symrnn.trace import Trace
 
 __all__ = [
+    "Arithmetic",
     "ElementError",
     "Environment",
+    "LayerReport",
     "Report",
     "Statement",
+    "StepError",
     "TensorReport",
     "Tolerance",
     "audit",
 ]
+
+_FEW_ELEMENTS = 1 << 14  # each takes tens of microseconds to compare exactly
+_LITTLE_WORK = 1 << 25  # multiplications, some tens of nanoseconds each
 
 
 def audit(
@@ -48,16 +59,27 @@ def audit(
     grad: bool = False,
     prefix: str | None = None,
     max_precision: int = MAX_PRECISION,
+    accumulate: str | None = None,
+    exact: bool | None = None,
+    executor: Executor | None = None,
 ) -> Report:
-    """Judge what a network returned in floating point by the exact values.
+    """Judge what a network returned in floating point: rounding, or a bug, and where?
 
-    Every output is compared with an enclosure of its exact value for the parameters,
-    inputs and states as the exact numbers that they are. Errors are absolute, and in
-    ulps of the subject's format *at the exact value*: the distance between neighbouring
-    floats of the binade that holds it; below the smallest normal number, the spacing of
-    the subnormals; beyond the largest number, as if exponents had no limit (Muller et
-    al., Handbook of Floating-Point Arithmetic, 2.3.2). NaN and infinity are verdicts,
-    not exceptions; infinity is right where the exact value rounds to it.
+    The verdict comes from the *local audit*: each step of each layer is judged from the
+    subject's own inputs and states before it, against a bound that is derived from the
+    standard model of floating-point arithmetic, for any order of summation, with or
+    without fused multiply-add, with underflow, and for every equal form of the equations
+    (docs/theory/local-audit.md). A state beyond its bound is a bug or another function,
+    and the report says at which layer, direction, step and unit it starts.
+
+    Beside it, every result is compared with an enclosure of its exact value for the
+    parameters, inputs and states as the exact numbers that they are. Errors are
+    absolute, and in ulps of the subject's format *at the exact value*: the distance
+    between neighbouring floats of the binade that holds it; below the smallest normal
+    number, the spacing of the subnormals; beyond the largest number, as if exponents had
+    no limit (Muller et al., Handbook of Floating-Point Arithmetic, 2.3.2). NaN and
+    infinity are verdicts, not exceptions; infinity is right where the exact value rounds
+    to it.
 
     Args:
         model: A live ``torch.nn.RNN``, ``LSTM``, ``GRU`` or ``…Cell``, or a model that
@@ -74,13 +96,20 @@ def audit(
             as tensors, arrays or a ``PackedSequence``, to be judged instead of torch's;
             ``h`` or ``(h, c)`` for a single-step cell.
         dtype: The float format of `outputs`, such as ``"float32"``; theirs by default.
-        tolerance: What is allowed; by default ``torch.testing.assert_close``'s figures
-            for the format, with a wider atol for float16 and bfloat16 (see
-            `symrnn.audit.tolerance`).
+        tolerance: What is allowed between a result and its exact value, beside the
+            derived bounds. Nothing is by default, unless the states from which the last
+            layer starts are not known: then ``torch.testing.assert_close``'s figures for
+            the format decide (see `symrnn.audit.tolerance`).
         grad: Whether torch runs in grad mode. On a CPU, float32 LSTMs then take another
             kernel, and return other numbers.
         prefix: Which part of a bigger model, as for `symrnn.load`.
         max_precision: Working precision, in bits, at which to give up.
+        accumulate: The format in which the subject accumulates matrix products: an
+            assumption. By default float32 for formats of 16 bits, else the format.
+        exact: Whether to compare with the exact values too; by default where that takes
+            seconds at most, or where a tolerance is stated.
+        executor: Where sequences are judged, any ``concurrent.futures.Executor``; threads
+            by default. Results do not depend on it.
 
     Raises:
         ShapeError: A shape of `x`, `hx`, `lengths` or `outputs` does not fit; checked
@@ -97,10 +126,7 @@ def audit(
     >>> report.verdict, [tensor.name for tensor in report.tensors]
     ('holds', ['output', 'h_n', 'c_n'])
     >>> output, (h_n, c_n) = lstm(torch.ones(5, 2))
-    >>> report = symrnn.audit(
-    ...     lstm, torch.ones(5, 2), outputs=(-output, h_n, c_n),
-    ...     tolerance=symrnn.Tolerance(ulps=64),
-    ... )
+    >>> report = symrnn.audit(lstm, torch.ones(5, 2), outputs=(-output, h_n, c_n))
     >>> report.verdict, report.first_violation.location.step
     ('violated', 0)
     """
@@ -121,8 +147,14 @@ def audit(
             f"a {type(model).__name__} cannot be run as a subject; give a live torch "
             "module, or what somebody computed as outputs=(output, h_n)"
         )
-    allowed = tolerance or default_tolerance(subject.format)
-    return _report(net, subject, allowed, max_precision)
+    return _report(
+        subject,
+        tolerance,
+        max_precision=max_precision,
+        accumulate=accumulate,
+        exact=exact,
+        executor=executor,
+    )
 
 
 def _require_own_dtype(net: Network, dtype: Any) -> None:
@@ -134,37 +166,64 @@ def _require_own_dtype(net: Network, dtype: Any) -> None:
 
 
 def _report(
-    net: Network, subject: Subject, tolerance: Tolerance, max_precision: int
+    subject: Subject,
+    tolerance: Tolerance | None,
+    *,
+    max_precision: int,
+    accumulate: str | None,
+    exact: bool | None,
+    executor: Executor | None,
 ) -> Report:
+    net = subject.net
     found = (net.first_non_finite(), subject.inputs.first_non_finite())
     causes = tuple(cause for cause in found if cause is not None)
-    if causes or all(values.size == 0 for values in subject.values.values()):
-        tensors = tuple(
-            summarise_without_exact(values, subject.grids[name], subject.format)
-            for name, values in subject.values.items()
-        )
+    steps = None
+    if not causes:
+        steps = audit_steps(subject, accumulate, executor)
+        if tolerance is None and not steps.decides:
+            tolerance = default_tolerance(subject.format)
+    if causes or not _compares(subject, tolerance, exact):
+        tensors = tuple(summarise_without_exact(subject, n) for n in subject.values)
     else:
-        tensors = _judge(net, subject, tolerance, max_precision)
+        tensors = _judge(subject, tolerance, max_precision)
     return Report(
-        verdict=reach_verdict(causes, tensors),
+        verdict=reach_verdict(causes, tensors, steps),
         subject=subject.name,
         network=repr(net),
         dtype=subject.format.name,
-        tolerance=tolerance,
-        tensors=tensors,
         environment=subject.environment,
+        tensors=tensors,
+        tolerance=tolerance,
+        arithmetic=None if steps is None else steps.arithmetic,
+        layers=() if steps is None else steps.layers,
+        unseen=() if steps is None else steps.unseen,
         causes=causes,
         notes=(*subject.notes, *remark(causes, tensors)),
-        statements=tuple(state(subject.environment, tolerance, exact=not causes)),
+        statements=tuple(state(subject.environment, tolerance, steps, tensors)),
     )
 
 
+def _compares(
+    subject: Subject, tolerance: Tolerance | None, exact: bool | None
+) -> bool:
+    """Whether results are compared with exact values too."""
+    elements = sum(values.size for values in subject.values.values())
+    if elements == 0:
+        return False
+    if exact is not None or tolerance is not None:
+        return exact is not False
+    parameters = subject.net.parameters.values()
+    products = sum(array.size for arrays in parameters for array in arrays.values())
+    work = products * sum(subject.inputs.lengths)
+    return elements <= _FEW_ELEMENTS and work <= _LITTLE_WORK
+
+
 def _judge(
-    net: Network, subject: Subject, tolerance: Tolerance, max_precision: int
+    subject: Subject, tolerance: Tolerance | None, max_precision: int
 ) -> tuple[TensorReport, ...]:
     target = subject.format
     trace = evaluate_inputs(
-        net,
+        subject.net,
         subject.inputs,
         places=planned_places(target),
         keep="states",

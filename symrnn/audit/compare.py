@@ -55,8 +55,8 @@ class Judgement:
         low: Lower bound of its error, in ulps.
         high: Upper bound.
         absolute: Upper bound of its error.
-        tolerance: What is allowed there.
-        holds: Whether its error is.
+        tolerance: What is allowed there; infinite if nothing was stated.
+        holds: Whether its error is within that.
         correct: Whether it is the format's number nearest to the exact value.
         overflows: Whether that number is infinite.
     """
@@ -73,7 +73,7 @@ class Judgement:
 class _Judge:
     """The rules of this module for one format and tolerance."""
 
-    def __init__(self, target: FloatFormat, tolerance: Tolerance) -> None:
+    def __init__(self, target: FloatFormat, tolerance: Tolerance | None) -> None:
         self.target = target
         self.tolerance = tolerance
         half_ulp = power_of_two(target.emax - target.precision)
@@ -86,15 +86,15 @@ class _Judge:
         overflows = value.least >= self.overflow
         if not overflows and value.most >= self.overflow:
             return None
-        allowed = self.tolerance.at(value)
+        allowed = self._allowed(value)
         if not math.isfinite(subject):
             # NaN compares as neither.
             right = overflows and (subject > 0 < value.lo or subject < 0 > value.hi)
             error = 0.0 if right else math.inf
-            tolerance = as_float(allowed[0])
+            tolerance = _limit(allowed)
             return Judgement(error, error, error, tolerance, right, right, overflows)
         low, high = _distance(as_rational(subject), value)
-        if low <= allowed[1] and high > allowed[0]:
+        if allowed is not None and low <= allowed[1] and high > allowed[0]:
             return None
         correct = representable and self._is_nearest(subject, low, high, value)
         if correct is None:
@@ -103,11 +103,14 @@ class _Judge:
             _round_down(low * power_of_two(-value.most_exponent)),
             round_up(high * power_of_two(-value.least_exponent)),
             round_up(high),
-            as_float(allowed[0]),
-            high <= allowed[0] and not overflows,
+            _limit(allowed),
+            (allowed is None or high <= allowed[0]) and not overflows,
             correct,
             overflows,
         )
+
+    def _allowed(self, value: Enclosure) -> Interval | None:
+        return None if self.tolerance is None else self.tolerance.at(value)
 
     def again(self, subject: float, representable: bool) -> Rule:
         """Return `judge` as a rule for `symrnn.Array.decide`."""
@@ -139,7 +142,7 @@ def compare(
     subject: npt.NDArray[np.float64],
     grid: Grid,
     target: FloatFormat,
-    tolerance: Tolerance,
+    tolerance: Tolerance | None,
 ) -> npt.NDArray[np.object_]:
     """Return a `Judgement` of every element of a result.
 
@@ -148,7 +151,7 @@ def compare(
         subject: The subject's numbers as float64.
         grid: What the elements stand for.
         target: The subject's format.
-        tolerance: What is allowed.
+        tolerance: What is allowed, if anything was stated; finite errors hold without.
 
     Raises:
         UndecidedError: An element is within tolerance or not by less than the precision
@@ -188,6 +191,10 @@ def _distance(subject: fmpq, value: Enclosure) -> Interval:
     if to_lo <= 0:
         return -to_lo, -to_hi
     return fmpq(0), max(to_lo, -to_hi)
+
+
+def _limit(allowed: Interval | None) -> float:
+    return math.inf if allowed is None else as_float(allowed[0])
 
 
 def _round_down(q: fmpq) -> float:

@@ -19,6 +19,7 @@ Note [No false alarm]
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -73,12 +74,22 @@ class Departure:
     ulp: float
 
     @property
+    def distance(self) -> float:
+        """Of the two; infinite where the subject is not a number."""
+        found = abs(self.subject - self.expected)
+        return math.inf if math.isnan(found) else found
+
+    @property
+    def holds(self) -> bool:
+        """Whether rounding explains the distance."""
+        return self.distance <= self.bound * _ROUNDED
+
+    @property
     def ratio(self) -> float:
         """The distance over the bound: above 1, rounding does not explain it."""
-        distance = abs(self.subject - self.expected)
-        if not np.isfinite(distance):
-            return float("inf")
-        return distance / self.bound if self.bound else float("inf") * bool(distance)
+        if self.bound:
+            return self.distance / self.bound
+        return math.inf if self.distance else 0.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -364,18 +375,18 @@ class _Judge:
         self._remember(found, self.first, lambda _: t)
 
     def _compare_last_states(self) -> None:
-        """Judge the last hidden states, where the subject shows them."""
+        """Judge the last states, where the subject shows them."""
         widths = self.group.widths
         lengths = [sum(w > j for w in widths) for j in range(len(self.group.sequences))]
         backwards = self.group.place[1] == "reverse"
-        for state in self.hidden:
-            if state in self.group.finals and widths:
-                subject = self.group.finals[state].T
-                found = _distances(subject, self.states[state], self.domain.target)
-                self._count(found)
-                self._remember(
-                    found, state, lambda j: 0 if backwards else lengths[j] - 1
-                )
+        lasts = [0 if backwards else n - 1 for n in lengths]
+        rows = [self.group.output[t, j] for j, t in enumerate(lasts)]
+        # The same number twice: the output at the last step, and the last state.
+        images = {self.first: self.domain.atom(np.array(rows).T)} | self.states
+        for state, subject in self.group.finals.items():
+            found = _distances(subject.T, images[state], self.domain.target)
+            self._count(found)
+            self._remember(found, state, lasts.__getitem__)
 
     def _count(self, found: _Distances) -> None:
         known = int(np.count_nonzero(found.known))
@@ -406,7 +417,7 @@ class _Judge:
             unit=unit,
             quantity=quantity,
             subject=float(found.subject[where]),
-            expected=float(found.image.mid[where]),
+            expected=float(found.mid[where]),
             bound=float(found.rad[where]),
             ulp=float(found.ulp[where]),
         )
@@ -417,7 +428,7 @@ class _Distances:
     """A subject's numbers against an image; ratios are 0 where nothing is known."""
 
     subject: Floats
-    image: Floating
+    mid: Floats
     rad: Floats
     ulp: Floats
     known: npt.NDArray[np.bool_]
@@ -430,7 +441,7 @@ class _Distances:
 def _distances(subject: Floats, image: Floating, target: FloatFormat) -> _Distances:
     """Compare; see Note [No false alarm]."""
     rad = np.zeros_like(image.mid) if image.rad is None else image.rad
-    mid = image.mid
+    mid, rad = (np.broadcast_to(a, subject.shape) for a in (image.mid, rad))
     known = np.isfinite(mid) & np.isfinite(rad)
     distance = np.abs(subject - mid)
     honest = distance <= rad * _ROUNDED  # NaN is not
@@ -442,7 +453,7 @@ def _distances(subject: Floats, image: Floating, target: FloatFormat) -> _Distan
         error = np.where(np.isnan(error), np.inf, error)
         ratio, error, bound = (np.where(known, a, 0.0) for a in (ratio, error, bound))
     return _Distances(
-        subject, image, rad, ulp, known, known & ~honest, ratio, error, bound
+        subject, mid, rad, ulp, known, known & ~honest, ratio, error, bound
     )
 
 

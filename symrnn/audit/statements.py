@@ -5,22 +5,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from symrnn.audit.derived import LocalAudit
 from symrnn.audit.report import Environment, Statement, TensorReport, Verdict
 from symrnn.audit.tolerance import Tolerance
 
 __all__ = ["reach_verdict", "remark", "state"]
 
 
-def reach_verdict(causes: Sequence[str], tensors: Sequence[TensorReport]) -> Verdict:
-    """Return the verdict on results that have been compared.
+def reach_verdict(
+    causes: Sequence[str], tensors: Sequence[TensorReport], steps: LocalAudit | None
+) -> Verdict:
+    """Return the verdict on a subject.
 
     Args:
         causes: Parameters and inputs that are not finite.
         tensors: What was found in each result.
+        steps: What was found at each step.
     """
     if causes or any(t.not_finite > t.overflows for t in tensors):
         return "not finite"
-    return "violated" if any(t.violations for t in tensors) else "holds"
+    beyond = any(t.violations for t in tensors) or (steps and steps.violated)
+    return "violated" if beyond else "holds"
 
 
 def remark(causes: Sequence[str], tensors: Sequence[TensorReport]) -> Iterator[str]:
@@ -44,20 +49,26 @@ def remark(causes: Sequence[str], tensors: Sequence[TensorReport]) -> Iterator[s
 
 
 def state(
-    environment: Environment, tolerance: Tolerance, *, exact: bool
+    environment: Environment,
+    tolerance: Tolerance | None,
+    steps: LocalAudit | None,
+    tensors: Sequence[TensorReport],
 ) -> Iterator[Statement]:
     """Yield what the report claims, and how well.
 
     Args:
         environment: What the subject ran in.
-        tolerance: What was allowed.
-        exact: Whether there were exact values.
+        tolerance: What was allowed of results.
+        steps: What was found at each step.
+        tensors: What was found in each result.
     """
-    if exact:
+    if steps is not None:
+        yield from _of_steps(steps)
+    if any(t.max_ulps is not None for t in tensors):
         yield Statement(
             kind="proven",
-            text="each error lies between its bounds, in exact arithmetic on the "
-            "parameters, inputs and outputs as they are; bounds are rounded outwards, "
+            text="each error of a result lies between its bounds, in exact arithmetic on "
+            "the parameters, inputs and outputs as they are; bounds are rounded outwards, "
             "and exact values are correct to the digits shown",
         )
     if environment.torch is None:
@@ -71,8 +82,34 @@ def state(
             text="the outputs are those of one run in the environment below; another "
             "version, thread count, grad mode or processor may give others",
         )
+    if tolerance is not None:
+        yield Statement(
+            kind="assumed",
+            text=f"the tolerance {tolerance} is a convention, not derived from the network",
+        )
+    yield Statement(kind="assumed", text="FLINT's ball arithmetic encloses")
+
+
+def _of_steps(steps: LocalAudit) -> Iterator[Statement]:
+    arithmetic = steps.arithmetic
+    yield Statement(
+        kind="proven",
+        text="a state beyond its bound is not explained by rounding, whichever order "
+        "sums were taken in, with or without fused multiply-add, and for every equal "
+        "form of the equations that cancels nothing; as far as what is assumed holds",
+    )
+    flushed = "may be flushed to zero" if arithmetic.flushes else "are kept"
     yield Statement(
         kind="assumed",
-        text=f"the tolerance {tolerance} is a convention, not derived from the network",
+        text=f"operations are rounded to nearest in {arithmetic.format}, matrix products "
+        f"accumulated in {arithmetic.accumulate} by sums of products (no Strassen, no "
+        f"lower-precision mode), subnormal numbers {flushed}",
     )
-    yield Statement(kind="assumed", text="FLINT's ball arithmetic encloses")
+    for text in arithmetic.activations:
+        kind = "assumed" if text.endswith("assumed") else "measured"
+        yield Statement(kind=kind, text=text)
+    yield Statement(
+        kind="assumed",
+        text="NumPy's float64 + - * / round to nearest, and its matrix products sum "
+        "products in some order",
+    )

@@ -6,13 +6,14 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from symrnn import __version__
-from symrnn.audit.places import result_shapes
+from symrnn.audit.places import Grid, result_grids, result_shapes
 from symrnn.audit.report import Environment
 from symrnn.audit.rounding import round_array, round_inputs
 from symrnn.errors import ShapeError, SourceError, UnsupportedError
@@ -37,6 +38,7 @@ class Subject:
 
     Attributes:
         name: Whose they are.
+        net: The network that it is to compute.
         inputs: The inputs as the subject saw them.
         format: Its float format.
         values: The outputs by name, float64 in torch's shapes.
@@ -47,12 +49,19 @@ class Subject:
     """
 
     name: str
+    net: Network
     inputs: Inputs
     format: FloatFormat
     values: dict[str, npt.NDArray[np.float64]]
     environment: Environment
     notes: tuple[str, ...]
     inner: tuple[npt.NDArray[np.float64], ...] = ()
+
+    @cached_property
+    def grids(self) -> dict[str, Grid]:
+        """What the elements of each result stand for, by name."""
+        grids = result_grids(self.net, self.inputs)
+        return {name: grids[name] for name in self.values}
 
 
 def read_subject(
@@ -69,6 +78,7 @@ def read_subject(
     values = check_outputs(net, inputs, outputs)
     return Subject(
         name="the given outputs",
+        net=net,
         inputs=inputs,
         format=target,
         values=values,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from math import isinf
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from symrnn.audit.compare import Judgement
 from symrnn.audit.enclosure import Enclosure, narrow_in_ulps
 from symrnn.audit.places import Grid
 from symrnn.audit.report import ElementError, TensorReport
+from symrnn.audit.subject import Subject
 from symrnn.errors import UndecidedError
 from symrnn.formats import FloatFormat, nearest_float, round_decimal, round_up
 from symrnn.numbers import to_fraction
@@ -67,23 +69,28 @@ def summarise(
     )
 
 
-def summarise_without_exact(
-    subject: Floats, grid: Grid, target: FloatFormat
-) -> TensorReport:
-    """Report on a result that has no exact values: what is not finite, and where."""
-    not_finite = ~np.isfinite(subject)
-    first = grid.first(not_finite)
+def summarise_without_exact(subject: Subject, name: str) -> TensorReport:
+    """Report on a result without its exact values: what is not finite, and where."""
+    values = subject.values[name]
+    not_finite = ~np.isfinite(values)
     element = None
-    if first is not None:
-        decimal, hexadecimal = float_text(float(subject[first]), target)
+    if not_finite.any():
+        grid = subject.grids[name]
+        first = grid.first(not_finite)
+        assert first is not None
+        decimal, hexadecimal = float_text(float(values[first]), subject.format)
         element = ElementError(
             location=grid.locate(first), subject=decimal, subject_hex=hexadecimal
         )
+    lengths, time = subject.inputs.lengths, subject.inputs.time
+    beyond = 0
+    if name == "output" and not subject.inputs.layout.packed:
+        beyond = sum(time - n for n in lengths) * values.shape[-1]
     return TensorReport(
-        name=grid.tensor,
-        shape=grid.shape,
-        elements=int(np.count_nonzero(~grid.padding)),
-        padding=int(np.count_nonzero(grid.padding)),
+        name=name,
+        shape=values.shape,
+        elements=values.size - beyond,
+        padding=beyond,
         violations=None,
         not_finite=int(np.count_nonzero(not_finite)),
         first_not_finite=element,
@@ -115,7 +122,8 @@ def _worst(
     if error.size == 0:
         return None
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = np.where(error == 0, 0.0, error / allowed)
+        size = np.where(np.isinf(allowed), 1.0, allowed)
+        ratio = np.where(error == 0, 0.0, error / size)
     ratio = np.nan_to_num(ratio, nan=np.inf, posinf=np.inf)
     candidates = np.ones_like(holds) if holds.all() else ~holds
     return grid.first(candidates & (ratio == ratio[candidates].max()))
@@ -137,7 +145,7 @@ def _element(
         exact=_exact_text(exact, target),
         ulps=(judgement.low, judgement.high),
         absolute=judgement.absolute,
-        tolerance=judgement.tolerance,
+        tolerance=None if isinf(judgement.tolerance) else judgement.tolerance,
         holds=judgement.holds,
         exact_overflows=judgement.overflows,
     )

@@ -86,6 +86,7 @@ def run_torch(
             )
     return Subject(
         name=f"{type(module).__name__}, run by torch",
+        net=net,
         inputs=inputs,
         format=target,
         values=values,

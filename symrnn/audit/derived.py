@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The local audit as a part of a report: derived bounds, and what lies beyond them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+
+from symrnn.audit.activations import ActivationErrors, find_errors
+from symrnn.audit.floating import FloatingDomain
+from symrnn.audit.local import Departure, Judged, judge_steps
+from symrnn.audit.observed import Observed, observe
+from symrnn.audit.places import Location
+from symrnn.audit.report import Arithmetic, LayerReport, StepError
+from symrnn.audit.subject import Subject
+from symrnn.audit.summary import float_text
+from symrnn.formats import FORMATS, FloatFormat, find_format
+from symrnn.language import Elementwise, postorder
+from symrnn.network import Network
+
+__all__ = ["LocalAudit", "audit_steps"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalAudit:
+    """What the local audit contributes to a report."""
+
+    arithmetic: Arithmetic
+    layers: tuple[LayerReport, ...]
+    unseen: tuple[str, ...]
+
+    @property
+    def decides(self) -> bool:
+        """Whether every layer and direction could be judged."""
+        return not self.unseen
+
+    @property
+    def violated(self) -> bool:
+        """Whether a state is beyond its bound."""
+        return any(layer.violations for layer in self.layers)
+
+
+def audit_steps(
+    subject: Subject, accumulate: str | None = None, executor: Executor | None = None
+) -> LocalAudit:
+    """Judge every step of a subject from its own inputs.
+
+    Args:
+        subject: The subject.
+        accumulate: The format in which it accumulates matrix products; float32 for
+            16-bit and smaller formats and the format itself for others, by default.
+        executor: See `symrnn.audit.local.judge_steps`.
+
+    Raises:
+        ValueError: There is no format `accumulate`, or it is less precise than the
+            subject's.
+    """
+    net = subject.net
+    domain = floating_domain(subject, accumulate)
+    observed = observe(net, subject.inputs, subject.values, subject.inner)
+    found = judge_steps(net, subject.inputs, observed, domain, executor=executor)
+    return LocalAudit(
+        arithmetic=Arithmetic(
+            format=domain.target.name,
+            accumulate=domain.accumulate.name,
+            flushes=domain.flushes,
+            activations=tuple(e.describe() for e in domain.activations.values()),
+        ),
+        layers=tuple(_layer_report(judged, subject) for judged in found.values()),
+        unseen=tuple(_unseen(net, observed, found.keys())),
+    )
+
+
+def floating_domain(subject: Subject, accumulate: str | None = None) -> FloatingDomain:
+    """Return what honest arithmetic is for a subject; see `audit_steps`."""
+    target = subject.format
+    return FloatingDomain(
+        target,
+        _accumulation(target, accumulate),
+        activations=_activations(subject),
+        flushes=bool(subject.environment.flushes_subnormals),
+    )
+
+
+def _accumulation(target: FloatFormat, given: str | None) -> FloatFormat:
+    if given is None:
+        return FORMATS["float32"] if target.precision < 24 else target
+    chosen = find_format(given)
+    if chosen.precision < target.precision:
+        raise ValueError(
+            f"accumulate must be at least as precise as {target.name} (got {given!r})"
+        )
+    return chosen
+
+
+def _activations(subject: Subject) -> dict[str, ActivationErrors]:
+    names = {
+        node.args[0].name
+        for line in subject.net.cell.equations
+        for node in postorder(line.value)
+        if isinstance(node, Elementwise)
+    }
+    return {
+        name: find_errors(name, subject.format, subject.environment)
+        for name in sorted(names)
+    }
+
+
+def _unseen(net: Network, observed: Observed, judged: object) -> Iterator[str]:
+    for layer, direction in net.places:
+        if (layer, direction) in judged:  # type: ignore[operator]
+            continue
+        shown = (layer, direction) in observed.outputs
+        why = (
+            "the states of the layer below, from which it starts, are not known"
+            if shown
+            else "its states are not known"
+        )
+        yield f"layer {layer}, {direction}: {why}"
+
+
+def _layer_report(judged: Judged, subject: Subject) -> LayerReport:
+    layer, direction = judged.place
+    ratios = np.concatenate([*judged.ratios, np.empty(0, np.float32)])
+    return LayerReport(
+        layer=layer,
+        direction=direction,
+        judged=judged.judged,
+        unjudged=judged.unjudged,
+        violations=judged.violations,
+        first_violation=_step_error(judged.first, subject),
+        worst=_step_error(judged.worst, subject),
+        median_ratio=float(np.median(ratios)) if ratios.size else None,
+        error_by_step=_rows(judged.error, 1),
+        bound_by_step=_rows(judged.bound, 1),
+        ratio_by_step=_rows(judged.ratio, 1),
+        ratio_by_unit=_rows(judged.ratio, 0),
+        ratio_map=judged.ratio,
+    )
+
+
+def _rows(values: np.ndarray, axis: int) -> tuple[float, ...]:
+    return tuple(np.max(values, axis=axis, initial=0.0).tolist())
+
+
+def _step_error(found: Departure | None, subject: Subject) -> StepError | None:
+    if found is None:
+        return None
+    decimal, hexadecimal = float_text(found.subject, subject.format)
+    layout = subject.inputs.layout
+    return StepError(
+        location=Location(
+            tensor=found.quantity,
+            index=None,
+            layer=found.place[0],
+            direction=found.place[1],
+            step=None if layout.single_step else found.step,
+            batch=found.batch if layout.batched else None,
+            unit=found.unit,
+        ),
+        subject=decimal,
+        subject_hex=hexadecimal,
+        expected=found.expected,
+        error=found.distance,
+        bound=found.bound,
+        ulp=found.ulp,
+        holds=found.holds,
+    )
