@@ -36,11 +36,20 @@ __all__ = ["Instruction", "Program", "lower"]
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """``registers[target] = node(registers[operands])``."""
+    """``registers[target] = node(registers[operands])``.
+
+    Attributes:
+        node: What to do.
+        target: The register of its value.
+        operands: The registers that it reads.
+        named: Whether the value is a quantity's, which a domain may keep in another
+            form than what lies between quantities.
+    """
 
     node: MatrixExpr
     target: int
     operands: tuple[int, ...]
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +101,7 @@ def lower(cell: Cell, observed: tuple[str, ...] = ()) -> Program:
     phase |= {registers[s]: 1 if n in observed else 2 for n, s in states.items()}
 
     phases: tuple[list[Instruction], ...] = ([], [], [])
+    named = {line.value for line in cell.equations}
     for line in cell.equations:
         for node in postorder(line.value):
             if node in registers:
@@ -99,7 +109,8 @@ def lower(cell: Cell, observed: tuple[str, ...] = ()) -> Program:
             sources = tuple(registers[child] for child in operands(node))
             registers[node] = target = len(phase)
             phase[target] = max((phase[s] for s in sources), default=0)
-            phases[phase[target]].append(Instruction(node, target, sources))
+            instruction = Instruction(node, target, sources, node in named)
+            phases[phase[target]].append(instruction)
         if line.preactivation is not None:
             quantities[f"{line.name}_pre"] = registers[line.preactivation]
         # The name is another name for the value's register, not a copy of it.
@@ -133,7 +144,10 @@ def execute(
     """
     for instruction in instructions:
         values = [registers[source] for source in instruction.operands]
-        registers[instruction.target] = _apply(domain, instruction.node, values, sizes)
+        value = _apply(domain, instruction.node, values, sizes)
+        registers[instruction.target] = (
+            domain.stored(value) if instruction.named else value
+        )
 
 
 def _apply(

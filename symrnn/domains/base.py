@@ -57,6 +57,10 @@ class Domain(ABC, Generic[M]):
         """Take an initial state into the domain."""
         return self.matrix(values)
 
+    def stored(self, a: M) -> M:
+        """Return what an equation's value is kept as, once it has a name."""
+        return a
+
     def name_values(
         self, values: dict[Any, M], place: tuple[int, str], t: int
     ) -> dict[Any, M]:
