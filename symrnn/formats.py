@@ -12,14 +12,17 @@ Note [Deciding a rounding]
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from flint import fmpq, fmpz
 
 __all__ = [
+    "EMULATED_FORMATS",
     "FORMATS",
     "FloatFormat",
+    "find_emulated_format",
     "find_format",
     "format_decimal",
     "nearest_float",
@@ -30,19 +33,24 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FloatFormat:
-    """An IEEE 754 binary format with subnormals.
+    """A binary format with subnormals, as in IEEE 754.
 
     Attributes:
         name: As NumPy and torch call it.
         precision: Bits of the significand, the hidden one included.
         emin: Exponent of the smallest normal number, 2^emin.
         emax: Exponent of the largest numbers: all are below 2^(emax + 1).
+        infinite: Whether there are infinities. Where not, what is too large is NaN, which
+            takes the place of the largest significand; so it is in ``float8_e4m3fn``
+            (Micikevicius et al., 'FP8 formats for deep learning', 2022, without its
+            optional saturation, as in torch and ml_dtypes).
     """
 
     name: str
     precision: int
     emin: int
     emax: int
+    infinite: bool = True
 
     @property
     def smallest(self) -> fmpq:
@@ -51,8 +59,18 @@ class FloatFormat:
 
     @property
     def largest(self) -> fmpq:
-        """The largest finite number."""
-        return (2 - fmpq(2) ** (1 - self.precision)) * fmpq(2) ** self.emax
+        """The largest finite number.
+
+        >>> [EMULATED_FORMATS[name].largest for name in ("float8_e4m3fn", "float8_e5m2")]
+        [448, 57344]
+        """
+        below_two = fmpq(1 if self.infinite else 2) * fmpq(2) ** (1 - self.precision)
+        return (2 - below_two) * fmpq(2) ** self.emax
+
+    @property
+    def overflow(self) -> float:
+        """What a positive number rounds to that is too large: infinity or NaN."""
+        return math.inf if self.infinite else math.nan
 
     def ulp_exponent(self, value: fmpq) -> int:
         """Return e such that 2^e is the unit in the last place at the real `value`.
@@ -81,9 +99,21 @@ FORMATS = {
 }
 """The formats of torch's recurrent layers, by name."""
 
+EMULATED_FORMATS = FORMATS | {
+    f.name: f
+    for f in (
+        FloatFormat(name="float8_e4m3fn", precision=4, emin=-6, emax=8, infinite=False),
+        FloatFormat(name="float8_e5m2", precision=3, emin=-14, emax=15),
+        FloatFormat(name="tfloat32", precision=11, emin=-126, emax=127),
+    )
+}
+"""`FORMATS`, and those in which no recurrent layer of torch runs, but emulation does."""
+
+_CUSTOM = re.compile(r"p(\d{1,3})e(\d{1,2})")
+
 
 def find_format(name: str) -> FloatFormat:
-    """Return the format `name`.
+    """Return the format `name` of `FORMATS`.
 
     Raises:
         ValueError: There is none of that name.
@@ -94,6 +124,35 @@ def find_format(name: str) -> FloatFormat:
             f"no float format named {name!r}; there are {', '.join(FORMATS)}"
         )
     return FORMATS[name]
+
+
+def find_emulated_format(name: str | FloatFormat) -> FloatFormat:
+    """Return the format `name` of `EMULATED_FORMATS`, or one described by its name.
+
+    Args:
+        name: A name, or ``"p11e5"``: 11 bits of significand, the hidden one included, and
+            5 of exponent with IEEE 754's bias (that is float16). A `FloatFormat` stays.
+
+    Raises:
+        ValueError: There is no such format.
+
+    >>> half = find_emulated_format("p11e5")
+    >>> half.largest, half.smallest == FORMATS["float16"].smallest
+    (65504, True)
+    """
+    if isinstance(name, FloatFormat):
+        return name
+    name = str(name).removeprefix("torch.")
+    if name in EMULATED_FORMATS:
+        return EMULATED_FORMATS[name]
+    found = _CUSTOM.fullmatch(name)
+    if not found or not (int(found[1]) >= 2 and 2 <= int(found[2]) <= 11):
+        raise ValueError(
+            f"no float format named {name!r}; there are {', '.join(EMULATED_FORMATS)}, "
+            "and 'p11e5' for 11 bits of significand and 5 of exponent (from 2, and 2 to 11)"
+        )
+    emax = (1 << (int(found[2]) - 1)) - 1
+    return FloatFormat(name=name, precision=int(found[1]), emin=1 - emax, emax=emax)
 
 
 def _floor_log2(q: fmpq) -> int:
@@ -119,13 +178,16 @@ def nearest_float(lo: fmpq, hi: fmpq, target: FloatFormat) -> float | None:
     """Return the float of `target` nearest to the enclosed value, or ``None``.
 
     The result is a Python float that holds the target's value exactly; beyond the largest
-    finite number it is infinite, as IEEE 754 rounds to nearest.
+    finite number it is infinite, as IEEE 754 rounds to nearest, or NaN where the format has
+    no infinity.
 
     >>> nearest_float(fmpq(1, 3), fmpq(1, 3), FORMATS["bfloat16"])
     0.333984375
     """
     low = _round_to_format(lo, target)
-    return low if lo == hi or low == _round_to_format(hi, target) else None
+    if lo != hi and low != _round_to_format(hi, target):
+        return None
+    return low if target.infinite or math.isfinite(low) else math.nan
 
 
 def _round_to_format(q: fmpq, target: FloatFormat) -> float:
