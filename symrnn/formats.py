@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from flint import fmpq, fmpz
 
@@ -40,17 +40,18 @@ class FloatFormat:
         precision: Bits of the significand, the hidden one included.
         emin: Exponent of the smallest normal number, 2^emin.
         emax: Exponent of the largest numbers: all are below 2^(emax + 1).
-        infinite: Whether there are infinities. Where not, what is too large is NaN, which
-            takes the place of the largest significand; so it is in ``float8_e4m3fn``
-            (Micikevicius et al., 'FP8 formats for deep learning', 2022, without its
-            optional saturation, as in torch and ml_dtypes).
+        overflow: What a number is rounded to that is too large: ``"infinity"``; or, in a
+            format without infinities, ``"nan"`` or ``"largest"`` (saturation). There, NaN
+            takes the place of the largest significand. Of ``float8_e4m3fn``, Micikevicius
+            et al., 'FP8 formats for deep learning' (2022), leave both open: ml_dtypes
+            takes NaN, torch from 2.13 on saturates.
     """
 
     name: str
     precision: int
     emin: int
     emax: int
-    infinite: bool = True
+    overflow: Literal["infinity", "nan", "largest"] = "infinity"
 
     @property
     def smallest(self) -> fmpq:
@@ -64,13 +65,15 @@ class FloatFormat:
         >>> [EMULATED_FORMATS[name].largest for name in ("float8_e4m3fn", "float8_e5m2")]
         [448, 57344]
         """
-        below_two = fmpq(1 if self.infinite else 2) * fmpq(2) ** (1 - self.precision)
-        return (2 - below_two) * fmpq(2) ** self.emax
+        lost = 1 if self.overflow == "infinity" else 2
+        return (2 - lost * fmpq(2) ** (1 - self.precision)) * fmpq(2) ** self.emax
 
     @property
-    def overflow(self) -> float:
-        """What a positive number rounds to that is too large: infinity or NaN."""
-        return math.inf if self.infinite else math.nan
+    def beyond(self) -> float:
+        """What a positive number rounds to that is too large."""
+        if self.overflow == "largest":
+            return as_float(self.largest)
+        return math.inf if self.overflow == "infinity" else math.nan
 
     def ulp_exponent(self, value: fmpq) -> int:
         """Return e such that 2^e is the unit in the last place at the real `value`.
@@ -102,7 +105,14 @@ FORMATS = {
 EMULATED_FORMATS = FORMATS | {
     f.name: f
     for f in (
-        FloatFormat(name="float8_e4m3fn", precision=4, emin=-6, emax=8, infinite=False),
+        FloatFormat(name="float8_e4m3fn", precision=4, emin=-6, emax=8, overflow="nan"),
+        FloatFormat(
+            name="float8_e4m3fn_saturated",
+            precision=4,
+            emin=-6,
+            emax=8,
+            overflow="largest",
+        ),
         FloatFormat(name="float8_e5m2", precision=3, emin=-14, emax=15),
         FloatFormat(name="tfloat32", precision=11, emin=-126, emax=127),
     )
@@ -178,8 +188,8 @@ def nearest_float(lo: fmpq, hi: fmpq, target: FloatFormat) -> float | None:
     """Return the float of `target` nearest to the enclosed value, or ``None``.
 
     The result is a Python float that holds the target's value exactly; beyond the largest
-    finite number it is infinite, as IEEE 754 rounds to nearest, or NaN where the format has
-    no infinity.
+    finite number it is infinite, as IEEE 754 rounds to nearest, or what the format has in
+    place of infinity.
 
     >>> nearest_float(fmpq(1, 3), fmpq(1, 3), FORMATS["bfloat16"])
     0.333984375
@@ -187,7 +197,7 @@ def nearest_float(lo: fmpq, hi: fmpq, target: FloatFormat) -> float | None:
     low = _round_to_format(lo, target)
     if lo != hi and low != _round_to_format(hi, target):
         return None
-    return low if target.infinite or math.isfinite(low) else math.nan
+    return low if math.isfinite(low) else math.copysign(target.beyond, low)
 
 
 def _round_to_format(q: fmpq, target: FloatFormat) -> float:

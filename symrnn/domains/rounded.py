@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every operation rounded to a float format: a defined arithmetic, the same everywhere.
+
+Operations, elementwise functions too, are correctly rounded. The only freedom is the order
+of a product's sum, which `ProductOrder` states, and what lies between roundings, which the
+names of the equations do: see `RoundedDomain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from symrnn import elementary
+from symrnn.domains.ball import ball_interval, working_precision
+from symrnn.domains.base import Domain, Interval
+from symrnn.errors import UndecidedError
+from symrnn.formats import (
+    FloatFormat,
+    as_rational,
+    find_emulated_format,
+    nearest_float,
+)
+from symrnn.functions import FUNCTIONS, ElementwiseFunction
+from symrnn.numbers import Exact, to_fraction
+from symrnn.rounding import Arithmetic, Floats
+
+__all__ = ["ProductOrder", "RoundedDomain"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductOrder:
+    """In which order the n terms of a dot product are added.
+
+    Attributes:
+        lanes: Term k is added to the partial sum number k mod `lanes`, as by a vector
+            unit; in the end the upper half of the sums is added to the lower, and so on.
+        block: Every so many terms are a dot product of their own, whose result is added
+            to that of the blocks before; all in one by default.
+        pairwise: Terms are multiplied first, and the sum is that of the sums of their
+            first and second halves; not with `lanes` or `fma`.
+        fma: Whether a term is multiplied and added with one rounding.
+
+    Raises:
+        ValueError: A number is below 1, or `pairwise` is combined with what it excludes.
+
+    >>> ProductOrder(lanes=8, fma=True)
+    ProductOrder(lanes=8, block=None, pairwise=False, fma=True)
+    """
+
+    lanes: int = 1
+    block: int | None = None
+    pairwise: bool = False
+    fma: bool = False
+
+    def __post_init__(self) -> None:
+        if self.lanes < 1 or (self.block is not None and self.block < 1):
+            raise ValueError(
+                f"lanes and block must be 1 or more (got {self.lanes}, {self.block})"
+            )
+        if self.pairwise and (self.lanes > 1 or self.fma):
+            raise ValueError("pairwise adds products, without lanes or fma")
+
+    def product(self, arithmetic: Arithmetic, a: Floats, b: Floats) -> Floats:
+        """Return the matrix product of `a` (m, n) and `b` (n, k), n at least 1.
+
+        Args:
+            arithmetic: What rounds each operation.
+            a: Numbers of its format, float64.
+            b: Likewise.
+        """
+        size = self.block or a.shape[1]
+        total: Floats | None = None
+        for start in range(0, a.shape[1], size):
+            left, right = a[:, start : start + size], b[start : start + size]
+            part = self._block(arithmetic, left.T[:, :, None], right[:, None, :])
+            total = part if total is None else arithmetic.add(total, part)
+        assert total is not None
+        return total
+
+    def _block(self, arithmetic: Arithmetic, a: Floats, b: Floats) -> Floats:
+        """Add the products of `a` (n, m, 1) and `b` (n, 1, k) over n."""
+        if self.pairwise:
+            return _pairwise(arithmetic, a, b)
+        sums = arithmetic.multiply(a[: self.lanes], b[: self.lanes])
+        for start in range(self.lanes, len(a), self.lanes):
+            x, y = a[start : start + self.lanes], b[start : start + self.lanes]
+            reached = sums[: len(x)]
+            if self.fma:
+                sums[: len(x)] = arithmetic.fma(x, y, reached)
+            else:
+                sums[: len(x)] = arithmetic.add(reached, arithmetic.multiply(x, y))
+        while len(sums) > 1:
+            half = (len(sums) + 1) // 2
+            upper = sums[half:]
+            sums[: len(upper)] = arithmetic.add(sums[: len(upper)], upper)
+            sums = sums[:half]
+        first: Floats = sums[0]
+        return first
+
+
+def _pairwise(arithmetic: Arithmetic, a: Floats, b: Floats) -> Floats:
+    if len(a) == 1:
+        return arithmetic.multiply(a[0], b[0])
+    half = (len(a) + 1) // 2
+    first, second = slice(None, half), slice(half, None)
+    return arithmetic.add(
+        _pairwise(arithmetic, a[first], b[first]),
+        _pairwise(arithmetic, a[second], b[second]),
+    )
+
+
+class RoundedDomain(Domain[Floats]):
+    """The arithmetic of a float format, on float64 arrays that hold its numbers.
+
+    Parameters, inputs, initial states and whatever an equation gives a name are numbers
+    of `format`. Operations inside an equation are rounded to `accumulate`, and the value
+    is rounded once more when it gets its name. With ``accumulate`` left out, every single
+    operation is therefore rounded to `format`; with ``"float32"``, a bfloat16 equation is
+    computed as a kernel does that loads, computes in float32, and stores.
+
+    Results are numbers of a format: they enclose nothing (`Domain.proven` is false), but
+    they are the same on every machine. Infinity and NaN arise and spread as in IEEE 754.
+
+    Args:
+        format: A `FloatFormat` or the name of one, as `find_emulated_format` takes it.
+        accumulate: The format inside equations.
+        products: The order in which dot products are added.
+        functions: By name, elementwise functions to take instead of the correctly rounded
+            ones: from and to float64 arrays; results are rounded to `accumulate`.
+
+    Raises:
+        ValueError: There is no such format.
+        UnsupportedError: A format is too wide to emulate, see `Arithmetic`.
+
+    >>> from symrnn import load
+    >>> from symrnn.inputs import read_inputs
+    >>> from symrnn.run import run
+    >>> net = load({"weight_ih_l0": [["-0.8769"]], "weight_hh_l0": [[0]]}, cell="rnn_tanh")
+    >>> trace = run(net, read_inputs(net, [[3]]), RoundedDomain("bfloat16"))
+    >>> trace.output.decimal(5)
+    [['-0.98828']]
+    """
+
+    name = "rounded"
+    proven = False
+
+    def __init__(
+        self,
+        format: str | FloatFormat,
+        *,
+        accumulate: str | FloatFormat | None = None,
+        products: ProductOrder | None = None,
+        functions: Mapping[str, Callable[[Floats], Floats]] | None = None,
+    ) -> None:
+        self._stored = Arithmetic(find_emulated_format(format))
+        self._inner = self._stored
+        if accumulate is not None:
+            self._inner = Arithmetic(find_emulated_format(accumulate))
+        self._products = products or ProductOrder()
+        self._functions = dict(functions or {})
+
+    def matrix(self, values: Exact) -> Floats:
+        if values.dtype != object:
+            return self._stored.nearest(values)
+        form = self._stored.format
+        flat = [_nearest(value, form) for value in values.reshape(-1).tolist()]
+        return np.array(flat, dtype=np.float64).reshape(values.shape)
+
+    def stored(self, a: Floats) -> Floats:
+        return a if self._inner is self._stored else self._stored.nearest(a)
+
+    def matmul(self, a: Floats, b: Floats) -> Floats:
+        return self._products.product(self._inner, a, b)
+
+    def add(self, *terms: Floats) -> Floats:
+        total = terms[0]
+        for term in terms[1:]:
+            total = self._inner.add(total, term)
+        return total
+
+    def neg(self, a: Floats) -> Floats:
+        return -a
+
+    def hadamard(self, a: Floats, b: Floats) -> Floats:
+        return self._inner.multiply(a, b)
+
+    def elementwise(self, function: ElementwiseFunction, a: Floats) -> Floats:
+        if function.name in self._functions:
+            return self._inner.nearest(self._functions[function.name](a))
+        return _rounded_image(function, a, self._inner)
+
+    def transpose(self, a: Floats) -> Floats:
+        return a.T
+
+    def constant(self, value: int, rows: int, columns: int = 1) -> Floats:
+        return np.full((rows, columns), float(value))
+
+    def vstack(self, parts: Sequence[Floats]) -> Floats:
+        return np.vstack(parts)
+
+    def hstack(self, parts: Sequence[Floats]) -> Floats:
+        return np.hstack(parts)
+
+    def split(self, a: Floats, widths: Sequence[int]) -> list[Floats]:
+        ends = np.cumsum(widths)
+        return [
+            a[:, end - width : end] for width, end in zip(widths, ends, strict=True)
+        ]
+
+    def rows(self, a: Floats) -> list[list[Any]]:
+        return list(a.tolist())
+
+    def interval(self, element: Any) -> Interval:
+        """Return the number as both ends; how far it is from the exact one is unknown."""
+        if not np.isfinite(element):
+            raise UndecidedError(f"the rounded value is {element}")
+        exact = as_rational(element)
+        return exact, exact
+
+
+def _nearest(value: Any, form: FloatFormat) -> float:
+    if isinstance(value, float):
+        return float(Arithmetic(form).nearest(np.array(value)))
+    exact = as_rational(to_fraction(value))
+    found = nearest_float(exact, exact, form)
+    assert found is not None  # an exact value decides every rounding
+    return found
+
+
+# --- elementwise functions, correctly rounded ---------------------------------------
+
+
+def _exact_relu(x: Floats) -> tuple[Floats, Floats]:
+    return np.maximum(x, 0.0), np.zeros_like(x)
+
+
+_QUICK: dict[str, Callable[[Any], tuple[Floats, Floats]]] = {
+    "relu": _exact_relu,
+    "sigmoid": elementary.sigmoid,
+    "tanh": elementary.tanh,
+}
+"""Value and proven error of some functions, at array speed."""
+
+_PRECISIONS = tuple(64 << n for n in range(9))
+
+
+def _rounded_image(
+    function: ElementwiseFunction, x: Floats, arithmetic: Arithmetic
+) -> Floats:
+    """Return the numbers of a format nearest to the function of each element."""
+    result = np.full(x.shape, np.nan)
+    with np.errstate(all="ignore"):
+        if function is FUNCTIONS.get(function.name) and function.name in _QUICK:
+            value, error = _QUICK[function.name](x)
+            lower, upper = value - error, value + error
+            lower = np.where(error > 0, np.nextafter(lower, -np.inf), lower)
+            upper = np.where(error > 0, np.nextafter(upper, np.inf), upper)
+            low, high = arithmetic.nearest(lower), arithmetic.nearest(upper)
+            result = np.where(low == high, np.copysign(low, value), np.nan)
+        infinite = ~np.isfinite(x)
+        result[infinite] = arithmetic.nearest(function.numpy(x[infinite]))
+    hard = np.isnan(result) & ~infinite
+    if hard.any():
+        arguments, inverse = np.unique(x[hard], return_inverse=True)
+        images = [_decide(function, v, arithmetic.format) for v in arguments.tolist()]
+        result[hard] = np.array(images)[inverse]
+    return result
+
+
+def _decide(function: ElementwiseFunction, x: float, form: FloatFormat) -> float:
+    """Return the float nearest to the function of one number, by ball arithmetic."""
+    exact = function.rational(as_rational(x))
+    if exact is not None:
+        found = nearest_float(exact, exact, form)
+        return x if found == 0 == x else float(found)  # type: ignore[arg-type]
+    for bits in _PRECISIONS:
+        with working_precision(bits):
+            ball = function.ball(arb(x))
+        if not ball.is_finite():
+            continue
+        lo, hi = ball_interval(ball)
+        found = nearest_float(lo, hi, form)
+        if found is not None:
+            return float(np.copysign(found, 1.0 if hi > 0 else -1.0))
+    raise UndecidedError(
+        f"{function.name}({x!r}) could not be rounded to {form.name} within "
+        f"{_PRECISIONS[-1]} bits"
+    )
