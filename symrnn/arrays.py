@@ -68,6 +68,11 @@ class Array:
         return self._elements.ndim
 
     @property
+    def elements(self) -> npt.NDArray[np.object_]:
+        """The numbers as the domain holds them."""
+        return self._elements
+
+    @property
     def proven(self) -> bool:
         """Whether the numbers come from a domain that encloses the exact values."""
         return self._domain.proven

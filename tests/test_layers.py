@@ -20,7 +20,7 @@ LAYERS = [
     ["rounding"],
     ["language"],
     ["cells"],
-    ["domains.base"],
+    ["domains.base", "polynomials"],
     ["program"],
     ["derivatives"],
     ["network"],
