@@ -33,7 +33,7 @@ Note [Underflow]
     A multiplication that underflows errs by at most the smallest subnormal number (by
     the smallest normal number where subnormals are flushed to zero; then additions
     too). There are at most m·d operations, and what one loses is multiplied by at most
-    d - 2 further atoms, none above `peak` >= 1.
+    d - 2 further atoms.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ Floats = npt.NDArray[np.float64]
 _INFLATE = 1 + 2.0**-46
 """Above the product of the roundings of any few float64 operations here."""
 
+_TINY = 2.0**-100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floating:
@@ -75,7 +77,8 @@ class Floating:
         mid: float64.
         rad: What the atoms' own errors can make, or ``None``.
         spread: How far the place where it is evaluated may be from `mid`, or ``None``.
-        size: |p| of Note [Any order, any form], float64 or float32; ``None`` for atoms.
+        size: |p| of Note [Any order, any form], float64 or float32; of atoms, an upper
+            bound of what they may be, ``None`` where nobody needs it yet.
         monomials: m there.
         degree: d there.
         outer: |p'| of Note [Two formats]; ``None`` where there is one format, and for
@@ -83,7 +86,7 @@ class Floating:
         outer_monomials: m' there.
         outer_degree: d' there.
         products: 1 if a matrix product waits to be stored, else 0.
-        peak: See Note [Underflow].
+        atoms: The atoms that a polynomial is made of; none for an atom.
     """
 
     mid: Floats
@@ -96,17 +99,12 @@ class Floating:
     outer_monomials: int = 1
     outer_degree: int = 1
     products: int = 0
-    peak: float = 1.0
+    atoms: tuple[Floating, ...] = ()
 
     @property
     def settled(self) -> bool:
         """Whether no rounding is pending."""
         return self.monomials + self.degree == 2 and not self.products
-
-    @property
-    def most(self) -> Floats:
-        """An upper bound on the absolute value of all that is in the set."""
-        return _plus(np.abs(self.mid), self.rad, self.spread) * _INFLATE
 
 
 class FloatingDomain(Domain[Floating]):
@@ -161,17 +159,28 @@ class FloatingDomain(Domain[Floating]):
         """Take a parameter; the subject holds it rounded to its format."""
         value = self.matrix(values)
         # 32 more than the format's bits are certain to show what is not its number.
-        if value.rad is None and not np.any(_rounded_off(value.mid, self.target)):
-            return value
-        slack = np.abs(value.mid) * 2.0**-self.target.precision + self._least
-        return replace(value, rad=_plus(slack * _INFLATE, value.rad))
+        if value.rad is not None or np.any(_rounded_off(value.mid, self.target)):
+            slack = np.abs(value.mid) * 2.0**-self.target.precision + self._least
+            value = replace(value, rad=_plus(slack * _INFLATE, value.rad))
+        return replace(value, size=self._roughly(value))
+
+    def input(self, values: Exact, t: int) -> Floating:
+        """Take numbers that products are formed of; exact, since the subject saw them."""
+        value = self.matrix(values)
+        return replace(value, size=self._roughly(value))
 
     def atom(
         self, mid: Floats, rad: Floats | None = None, spread: Floats | None = None
     ) -> Floating:
         """Return numbers that the subject holds, known to within `rad` and `spread`."""
-        value = Floating(mid=mid, rad=rad, spread=spread)
-        return replace(value, peak=max(1.0, float(np.max(value.most, initial=0.0))))
+        return Floating(mid=mid, rad=rad, spread=spread)
+
+    def side_by_side(self, parts: Sequence[Floating]) -> Floating:
+        """Return parameters in one matrix, to be multiplied with inputs on top of each other."""
+        if len(parts) == 1:
+            return parts[0]
+        sizes = [self._roughly(part) for part in parts]
+        return Floating(mid=np.hstack([p.mid for p in parts]), size=np.hstack(sizes))
 
     # --- polynomials ---
 
@@ -179,10 +188,12 @@ class FloatingDomain(Domain[Floating]):
         if self.mixed:
             a, b = self.settle(a), self.settle(b)
         mid = _product(a.mid, b.mid)
-        rad = _products((_abs(a.mid), b.rad), (a.rad, _plus_abs(b)))
-        spread = _products(
-            (_abs(a.mid), b.spread), (a.spread, _plus_abs(b, within=True))
-        )
+        rad = spread = None
+        if a.rad is not None or b.rad is not None:
+            rad = _products((np.abs(a.mid), b.rad), (a.rad, _around(b)))
+        if a.spread is not None or b.spread is not None:
+            around = _plus(np.abs(b.mid), b.spread)
+            spread = _products((np.abs(a.mid), b.spread), (a.spread, around))
         return Floating(
             mid=mid,
             rad=rad,
@@ -192,13 +203,11 @@ class FloatingDomain(Domain[Floating]):
             degree=a.degree + b.degree,
             outer=_plus(np.abs(mid), rad, spread) if self.mixed else None,
             products=int(self.mixed),
-            peak=max(a.peak, b.peak),
+            atoms=_atoms(a, b),
         )
 
     def add(self, *terms: Floating) -> Floating:
-        mid = terms[0].mid
-        for term in terms[1:]:
-            mid = mid + term.mid
+        mid = _total([t.mid for t in terms])
         return Floating(
             mid=mid,
             rad=_sum([t.rad for t in terms], mid.shape),
@@ -210,29 +219,29 @@ class FloatingDomain(Domain[Floating]):
             outer_monomials=sum(t.outer_monomials for t in terms),
             outer_degree=max(t.outer_degree for t in terms),
             products=max(t.products for t in terms),
-            peak=max(t.peak for t in terms),
+            atoms=_atoms(*terms),
         )
 
     def neg(self, a: Floating) -> Floating:
         return replace(a, mid=-a.mid)
 
     def hadamard(self, a: Floating, b: Floating) -> Floating:
-        left, right = np.abs(a.mid), np.abs(b.mid)
-        rad = _hadamards(
-            (_plus(left, a.spread), b.rad), (a.rad, _plus(right, b.spread, b.rad))
-        )
+        left, right = _around(a), _around(b)
+        rad = _cross(left, b.rad, a.rad, right)
+        spread = _cross(left, b.spread, a.spread, right)
         return Floating(
             mid=a.mid * b.mid,
             rad=rad,
-            spread=_hadamards((left, b.spread), (a.spread, _plus(right, b.spread))),
-            size=_size(a) * _size(b),
+            spread=spread,
+            size=(left if a.size is None else a.size)
+            * (right if b.size is None else b.size),
             monomials=a.monomials * b.monomials,
             degree=a.degree + b.degree,
             outer=_outer(a) * _outer(b) if self.mixed else None,
             outer_monomials=a.outer_monomials * b.outer_monomials,
             outer_degree=a.outer_degree + b.outer_degree,
             products=a.products + b.products,
-            peak=max(a.peak, b.peak),
+            atoms=_atoms(a, b),
         )
 
     # --- roundings ---
@@ -246,21 +255,24 @@ class FloatingDomain(Domain[Floating]):
         factor = self.unit(roundings, self.accumulate.precision) + gamma(roundings)
         # Sizes and radii were computed with as many roundings upon non-negative numbers.
         bits = 24 if size.dtype == np.float32 else 53
-        slack = 1 + gamma(4 * roundings + 32, bits)
-        error = np.multiply(size, factor * slack * _INFLATE, dtype=np.float64)
-        reached = np.multiply(size, slack, dtype=np.float64)
+        slack = (1 + gamma(4 * roundings + 32, bits)) * _INFLATE
+        rad = np.multiply(size, factor * slack, dtype=np.float64)
+        top = float(np.max(size, initial=0.0)) * slack
         if self.mixed:
-            outer = _outer(a) + error
+            outer = _outer(a) + rad
             stored = a.outer_monomials + a.outer_degree - 2 + a.products
-            error += outer * (self.unit(stored, self.target.precision) * _INFLATE)
-            reached = outer * _INFLATE
-        underflow = self._underflow(a)
+            rad += outer * (self.unit(stored, self.target.precision) * _INFLATE)
+            top = float(np.max(outer, initial=0.0)) * _INFLATE
         if a.rad is not None:
-            error += a.rad * (slack * _INFLATE)
-        rad = error * _INFLATE + underflow
-        rad = np.where(reached < self._largest, rad, np.inf)
-        spread = None if a.spread is None else a.spread * (slack * _INFLATE)
-        return Floating(mid=a.mid, rad=rad, spread=spread, peak=_peak(a.mid, rad))
+            rad += a.rad
+            rad *= slack
+        rad *= _INFLATE
+        rad += self._underflow(a)
+        if not top < self._largest:
+            reached = (outer if self.mixed else size * 1.0) * slack
+            rad = np.where(reached < self._largest, rad, np.inf)
+        spread = None if a.spread is None else a.spread * slack
+        return self.atom(a.mid, rad, spread)
 
     def elementwise(self, function: ElementwiseFunction, a: Floating) -> Floating:
         a = self.settle(a)
@@ -275,11 +287,14 @@ class FloatingDomain(Domain[Floating]):
             slope = _slope(function, a.mid, total)
             rad = np.minimum(slope * rad * _INFLATE, 2 * around)
         if function.name != "relu":  # which rounds nothing
-            most = (np.abs(mid) + around) * _INFLATE
-            within = rad if a.rad is None and a.spread is None else _plus(0.0, a.rad, a.spread)
-            errors = self._errors(function)
-            rad = (rad + _flat(errors.bound, a.mid, within, most)) * _INFLATE
-        return Floating(mid=mid, rad=rad, spread=spread, peak=_peak(mid, rad))
+            most = np.abs(mid)
+            most += around
+            most *= _INFLATE
+            within = _plus(np.zeros(()) if a.rad is None else a.rad, a.spread)
+            within = np.broadcast_to(within, mid.shape)
+            rad = rad + _flat(self._errors(function).bound, a.mid, within, most)
+            rad *= _INFLATE
+        return self.atom(mid, rad, spread)
 
     def _errors(self, function: ElementwiseFunction) -> ActivationErrors:
         if function.name not in self.activations:
@@ -295,7 +310,9 @@ class FloatingDomain(Domain[Floating]):
         if self.mixed:
             stored = a.outer_monomials * a.outer_degree + a.products
             lost += stored * _lost(self.target, self.flushes)
-        return float(2 * lost * a.peak ** max(0, a.degree - 2))
+        if a.degree > 2:
+            lost *= max(map(_peak, a.atoms)) ** (a.degree - 2)
+        return 2 * lost
 
     @property
     def _least(self) -> float:
@@ -361,7 +378,6 @@ class FloatingDomain(Domain[Floating]):
             mid=join([part.mid for part in settled]),
             rad=column("rad"),
             spread=column("spread"),
-            peak=max(part.peak for part in settled),
         )
 
     def _roughly(self, a: Floating) -> npt.NDArray[Any]:
@@ -369,7 +385,10 @@ class FloatingDomain(Domain[Floating]):
         size = _size(a)
         if size.dtype == self.rough:
             return size
-        return size.astype(self.rough) * self.rough(1 + 2.0**-22) + self.rough(2.0**-149)
+        found = size.astype(self.rough) * self.rough(1 + 2.0**-22)
+        # Products of subnormal numbers take twenty times as long.
+        np.maximum(found, self.rough(_TINY), out=found, where=size > 0)
+        return found
 
 
 # --- functions ----------------------------------------------------------------------
@@ -409,15 +428,20 @@ def _slope(function: ElementwiseFunction, mid: Floats, rad: Floats) -> Any:
 
 
 def _size(a: Floating) -> npt.NDArray[Any]:
-    return a.most if a.size is None else a.size
+    return _around(a) if a.size is None else a.size
 
 
 def _outer(a: Floating) -> Floats:
-    return a.most if a.outer is None else a.outer
+    return _around(a) if a.outer is None else a.outer
 
 
-def _abs(values: Floats | None) -> Floats | None:
-    return None if values is None else np.abs(values)
+def _atoms(*operands: Floating) -> tuple[Floating, ...]:
+    return tuple(atom for a in operands for atom in a.atoms or (a,))
+
+
+def _peak(a: Floating) -> float:
+    """Return the largest magnitude in an atom, at least 1; see Note [Underflow]."""
+    return max(1.0, float(np.max(_around(a), initial=0.0)) * _INFLATE)
 
 
 def _plus(first: Any, *rest: Floats | None) -> Any:
@@ -427,9 +451,9 @@ def _plus(first: Any, *rest: Floats | None) -> Any:
     return first
 
 
-def _plus_abs(b: Floating, *, within: bool = False) -> Floats:
-    """Return |mid| and what is around it; `within`: without the subject's own errors."""
-    return _plus(np.abs(b.mid), b.spread, None if within else b.rad)
+def _around(a: Floating) -> Floats:
+    """Return |mid| and what is around it."""
+    return np.asarray(_plus(np.abs(a.mid), a.spread, a.rad))
 
 
 def _product(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -442,22 +466,35 @@ def _products(*pairs: tuple[Floats | None, Floats | None]) -> Floats | None:
     return sum(found[1:], found[0]) if found else None
 
 
-def _hadamards(*pairs: tuple[Floats | None, Floats | None]) -> Floats | None:
-    found = [a * b for a, b in pairs if a is not None and b is not None]
-    return sum(found[1:], found[0]) if found else None
+def _cross(
+    left: Floats, inner: Floats | None, outer: Floats | None, right: Floats
+) -> Floats | None:
+    """Return left·inner + outer·right."""
+    if inner is None or outer is None:
+        return left * inner if inner is not None else _times(outer, right)
+    total = left * inner
+    total += outer * right
+    return total
+
+
+def _times(a: Floats | None, b: Floats) -> Floats | None:
+    return None if a is None else a * b
 
 
 def _sum(parts: Sequence[Any], shape: tuple[int, ...]) -> Any:
     present = [values for values in parts if values is not None]
-    if not present:
-        return None
-    total = sum(present[1:], present[0])
-    return total if total.shape == shape else np.broadcast_to(total, shape)
+    return np.broadcast_to(_total(present), shape) if present else None
 
 
-def _peak(mid: Floats, rad: Floats) -> float:
-    top = float(np.max(np.abs(mid), initial=0.0) + np.max(rad, initial=0.0))
-    return max(1.0, top * _INFLATE)
+def _total(terms: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return the sum, in one new array where the first two are as large as it will be."""
+    if len(terms) == 1:
+        return terms[0]
+    total = terms[0] + terms[1]
+    for term in terms[2:]:
+        grows = term.shape != total.shape and term.size > total.size
+        total = np.add(total, term, out=None if grows else total)
+    return total
 
 
 def _lost(form: FloatFormat, flushes: bool) -> float:

@@ -20,11 +20,10 @@ Note [No false alarm]
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,17 +32,20 @@ from symrnn.audit.floating import Floating, FloatingDomain
 from symrnn.audit.observed import Observed
 from symrnn.formats import FloatFormat
 from symrnn.inputs import Inputs
+from symrnn.language import Add, Matmul
 from symrnn.network import Network, Place
-from symrnn.program import Program, execute, lower
+from symrnn.program import Instruction, Program, execute, lower
 
 __all__ = ["Departure", "Judged", "judge_steps"]
 
 Floats = npt.NDArray[np.float64]
+A = TypeVar("A")
+B = TypeVar("B")
 
-_ELEMENTS = 1 << 13  # of a state, for one step of one group: they fit in a core's cache
-_COLUMNS = 128  # of a block: enough for matrix products to run at full speed
+_ELEMENTS = 1 << 14  # of a state, for one step of one group: they fit in a core's cache
+_COLUMNS = 256  # of a block: enough for matrix products to run at full speed
+_PART = 32  # of a part of it: what elementwise work goes through stays in cache
 _ROUNDED = 1 + 2.0**-50
-_WORTH_THREADS = 1 << 22  # multiplications
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +153,7 @@ def judge_steps(
         inputs: What the subject was given.
         observed: What it returned.
         domain: What honest arithmetic means for it.
-        executor: Where groups of sequences are judged; threads of its own by default.
+        executor: Where groups of sequences are judged; one after the other by default.
 
     Returns:
         The layers and directions that could be judged. Others start from states that
@@ -159,7 +161,7 @@ def judge_steps(
     """
     tasks = list(_tasks(net, inputs, observed, domain))
     found: dict[Place, Judged] = {}
-    for judged in _map(tasks, executor, _work(net, inputs)):
+    for judged in (map if executor is None else executor.map)(_judge, tasks):
         if judged.place in found:
             found[judged.place].absorb(judged)
         else:
@@ -167,21 +169,20 @@ def judge_steps(
     return found
 
 
-def _work(net: Network, inputs: Inputs) -> int:
-    products = sum(a.size for p in net.parameters.values() for a in p.values())
-    return products * sum(inputs.lengths)
+def _one_ahead(function: Callable[[A], B], items: Sequence[A]) -> Iterator[B]:
+    """Yield the function of each item, computing the next in a thread meanwhile.
 
-
-def _map(
-    tasks: Sequence[_Group], executor: Executor | None, work: int
-) -> Iterable[Judged]:
-    if executor is not None:
-        return executor.map(_judge, tasks)
-    workers = min(os.cpu_count() or 1, len(tasks))
-    if workers < 2 or work < _WORTH_THREADS:
-        return map(_judge, tasks)
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(_judge, tasks))
+    Matrix products leave the interpreter alone for long enough that the two overlap.
+    """
+    if len(items) < 2:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(1) as thread:
+        pending = thread.submit(function, items[0])
+        for item in items[1:]:
+            done, pending = pending, thread.submit(function, item)
+            yield done.result()
+        yield pending.result()
 
 
 # --- the work, in groups ------------------------------------------------------------
@@ -255,6 +256,85 @@ def _judge(group: _Group) -> Judged:
         return _Judge(group).run()
 
 
+@dataclass(frozen=True, slots=True)
+class _Affine:
+    """A register that is a sum of parameters and of parameters times leaves.
+
+    A leaf is the layer's input or the subject's own state before the step.
+    """
+
+    target: int
+    matrices: tuple[int, ...]
+    leaves: tuple[int, ...]
+    constants: tuple[int, ...] = ()
+
+
+class _Schedule:
+    """The program of a cell, by when what can run.
+
+    Attributes:
+        affine: Whole sums, or products alone where these are stored one by one: for a
+            whole block of steps at once.
+        ahead: What else does not need hidden states: a part of a block at a time.
+        recursion: What leads from hidden states to the next ones: step by step.
+        after: What else there is: a part of a block at a time.
+        hidden: The register of each hidden state.
+        kept: What the last two read, and the states.
+    """
+
+    def __init__(
+        self, program: Program, hidden: Sequence[str], *, whole_sums: bool
+    ) -> None:
+        states = {program.quantities[s] for s in program.cell.states}
+        candidates = _find_affine(program, whole_sums)
+        needed = _operands(program.step) | states
+        affine, ahead = [], []
+        for i in reversed(program.input):
+            if i.target not in needed:
+                continue
+            if i.target in candidates:
+                affine.append(candidates[i.target])
+            else:
+                ahead.append(i)
+                needed |= set(i.operands)
+        self.affine = tuple(reversed(affine))
+        self.ahead = tuple(reversed(ahead))
+        self.hidden = {state: program.quantities[state] for state in hidden}
+        needed = set(self.hidden.values())
+        recursion = []
+        for i in reversed(program.step):
+            if i.target in needed:
+                recursion.append(i)
+                needed |= set(i.operands)
+        self.recursion = tuple(reversed(recursion))
+        self.after = tuple(i for i in program.step if i not in recursion)
+        self.kept = _operands(self.recursion) | _operands(self.after) | states
+
+
+def _find_affine(program: Program, whole_sums: bool) -> dict[int, _Affine]:
+    fixed = {i.target for i in program.once} | set(program.parameters.values())
+    leaves = {program.x, *program.previous.values()}
+    found: dict[int, _Affine] = {}
+    products: dict[int, tuple[int, int]] = {}
+    for i in program.input:
+        if isinstance(i.node, Matmul):
+            left, right = i.operands
+            if left in fixed and right in leaves:
+                products[i.target] = (left, right)
+                found[i.target] = _Affine(i.target, (left,), (right,))
+        elif whole_sums and isinstance(i.node, Add):
+            pairs = [products[s] for s in i.operands if s in products]
+            constants = tuple(s for s in i.operands if s in fixed)
+            if pairs and len(pairs) + len(constants) == len(i.operands):
+                matrices, inputs = zip(*pairs, strict=True)
+                found[i.target] = _Affine(i.target, matrices, inputs, constants)
+    return found
+
+
+def _operands(instructions: Iterable[Instruction]) -> set[int]:
+    return {source for i in instructions for source in i.operands}
+
+
 class _Judge:
     """One pass over the steps of a group."""
 
@@ -263,17 +343,28 @@ class _Judge:
         self.group = group
         self.domain = group.domain
         self.sizes = net.sizes[place]
-        self.first = net.cell.states[0]
-        self.hidden = net.cell.states[1:]
-        self.program: Program = lower(net.cell, (self.first,))
+        self.first, *hidden = net.cell.states
+        self.program = lower(net.cell, (self.first,))
         self.parameters: dict[int, Any] = {
             register: self.domain.parameter(name, net.parameters[place][name], place)
             for name, register in self.program.parameters.items()
         }
         execute(self.domain, self.program.once, self.parameters, self.sizes)
-        self.needed = self._needed_by_steps()
+        exact = all(p.rad is None for p in self.parameters.values())
+        self.schedule = _Schedule(
+            self.program, hidden, whole_sums=exact and not self.domain.mixed
+        )
+        self.stacked = {
+            affine: self.domain.side_by_side(
+                [self.parameters[r] for r in affine.matrices + affine.constants]
+            )
+            for affine in self.schedule.affine
+        }
         # Of all sequences; those that have ended keep what they had, others wait.
-        self.states = {s: self._start(group.initial[s]) for s in self.hidden}
+        self.states = {
+            s: self.domain.atom(np.array(group.initial[s], dtype=np.float64).T)
+            for s in hidden
+        }
         shape = (len(group.widths), net.state_sizes[self.first])
         self.found = Judged(
             place=place,
@@ -283,45 +374,54 @@ class _Judge:
         )
 
     def run(self) -> Judged:
-        for block in self._blocks():
-            registers = self._prepare(block)
+        blocks = list(self._blocks(enumerate(self.group.widths), _COLUMNS))
+        for block, registers in zip(
+            blocks, _one_ahead(self._multiply, blocks), strict=True
+        ):
             start = 0
-            if not self.hidden:
-                image = registers[self.program.quantities[self.first]]
-                settled = self.domain.settle(image)
-                for t, width in block:
-                    self._compare(t, width, _columns(settled, start, start + width))
-                    start += width
-                continue
-            for t, width in block:
-                self._step(t, width, registers, start)
+            for part in self._blocks(block, _PART):
+                width = sum(w for _, w in part)
+                self._judge_part(part, _cut(registers, start, start + width))
                 start += width
         self._compare_last_states()
         return self.found
 
-    def _blocks(self) -> Iterator[list[tuple[int, int]]]:
-        """Yield (step, width) in the order of computing, some steps at a time."""
-        steps = list(enumerate(self.group.widths))
-        if self.group.place[1] == "reverse":
-            steps.reverse()
+    def _blocks(
+        self, steps: Iterable[tuple[int, int]], columns: int
+    ) -> Iterator[list[tuple[int, int]]]:
+        """Yield (step, width) in the order of computing, so many columns at a time."""
+        ordered = sorted(steps, reverse=self.group.place[1] == "reverse")
         block: list[tuple[int, int]] = []
-        for t, width in steps:
-            if block and sum(w for _, w in block) + width > _COLUMNS:
+        for t, width in ordered:
+            if block and sum(w for _, w in block) + width > columns:
                 yield block
                 block = []
             block.append((t, width))
         if block:
             yield block
 
-    def _prepare(self, block: list[tuple[int, int]]) -> dict[int, Any]:
-        """Run all that does not need hidden states for the steps of a block at once."""
-        x = np.concatenate([self.group.x[t, :width] for t, width in block])
-        before = np.concatenate([self._before(t, width) for t, width in block])
-        registers = self.parameters | {
-            self.program.x: self.domain.atom(x.T),
-            self.program.previous[self.first]: self.domain.atom(before.T),
+    def _multiply(self, block: list[tuple[int, int]]) -> dict[int, Any]:
+        """Return the inputs of some steps, and all that is affine in them."""
+        leaves = {
+            self.program.x: [self.group.x[t, :width] for t, width in block],
+            self.program.previous[self.first]: [
+                self._before(t, width) for t, width in block
+            ],
         }
-        execute(self.domain, self.program.input, registers, self.sizes)
+        arrays = {leaf: np.concatenate(parts) for leaf, parts in leaves.items()}
+        with self.domain.context():
+            registers = {
+                leaf: self.domain.atom(array.T) for leaf, array in arrays.items()
+            }
+            inputs: dict[Any, Floating] = {}
+            for affine in self.schedule.affine:
+                key = (affine.leaves, len(affine.constants))
+                if key not in inputs:
+                    rows = [arrays[leaf] for leaf in affine.leaves]
+                    rows.append(np.ones((len(rows[0]), len(affine.constants))))
+                    inputs[key] = self.domain.input(np.concatenate(rows, axis=1).T, 0)
+                product = self.domain.matmul(self.stacked[affine], inputs[key])
+                registers[affine.target] = product
         return registers
 
     def _before(self, t: int, width: int) -> Floats:
@@ -334,34 +434,45 @@ class _Judge:
         later = self.group.widths[t + 1]
         return np.concatenate([output[t + 1, :later], initial[later:width]])
 
-    def _needed_by_steps(self) -> tuple[int, ...]:
-        targets = {i.target for i in self.program.input} | {
-            self.program.x,
-            self.program.previous[self.first],
-        }
-        read = {source for i in self.program.step for source in i.operands}
-        states = {self.program.quantities[s] for s in self.group.net.cell.states}
-        return tuple(targets & (read | states))
-
-    def _step(
-        self, t: int, width: int, prepared: Mapping[int, Any], start: int
+    def _judge_part(
+        self, part: list[tuple[int, int]], registers: dict[int, Any]
     ) -> None:
-        registers = self.parameters | {
-            register: _columns(prepared[register], start, start + width)
-            for register in self.needed
-        }
-        for state, value in self.states.items():
-            registers[self.program.previous[state]] = _columns(value, 0, width)
-        execute(self.domain, self.program.step, registers, self.sizes)
-        for state, value in self.states.items():
-            now = self.domain.settle(registers[self.program.quantities[state]])
-            self.states[state] = _overwrite(value, now, width)
+        registers = self.parameters | registers
+        execute(self.domain, self.schedule.ahead, registers, self.sizes)
+        if self.states:
+            registers |= self._recur(part, registers)
+            execute(self.domain, self.schedule.after, registers, self.sizes)
         image = self.domain.settle(registers[self.program.quantities[self.first]])
-        self._compare(t, width, image)
+        start = 0
+        for t, width in part:
+            self._compare(t, width, _columns(image, start, start + width))
+            start += width
 
-    def _start(self, values: Floats) -> Floating:
-        value = self.domain.atom(np.array(values, dtype=np.float64).T)
-        return value
+    def _recur(
+        self, part: list[tuple[int, int]], registers: dict[int, Any]
+    ) -> dict[int, Any]:
+        """Carry hidden states through some steps; return all that was found there."""
+        prepared = {r: registers[r] for r in self.schedule.kept if r in registers}
+        steps: list[dict[int, Any]] = []
+        start = 0
+        for t, width in part:
+            here = self.parameters | _cut(prepared, start, start + width)
+            for state, value in self.states.items():
+                here[self.program.previous[state]] = _columns(value, 0, width)
+            execute(self.domain, self.schedule.recursion, here, self.sizes)
+            for state, register in self.schedule.hidden.items():
+                here[register] = self.domain.settle(here[register])
+                self.states[state] = _overwrite(
+                    self.states[state], here[register], width
+                )
+            steps.append(here)
+            start += width
+        fresh = {i.target for i in self.schedule.recursion}
+        fresh |= {self.program.previous[s] for s in self.states}
+        return {
+            register: self.domain.hstack([here[register] for here in steps])
+            for register in fresh & self.schedule.kept
+        }
 
     # --- comparing ---
 
@@ -471,6 +582,10 @@ def ulps(values: Floats, target: FloatFormat) -> Floats:
     return np.asarray(np.maximum(binades * 2.0 ** (1 - target.precision), 2.0**-1022).T)
 
 
+def _cut(registers: Mapping[int, Any], start: int, stop: int) -> dict[int, Any]:
+    return {r: _columns(value, start, stop) for r, value in registers.items()}
+
+
 def _columns(value: Floating, start: int, stop: int) -> Floating:
     """Return some columns; a single column stands for all."""
     if value.mid.shape[1] == 1 and stop - start != value.mid.shape[1]:
@@ -482,12 +597,6 @@ def _columns(value: Floating, start: int, stop: int) -> Floating:
         for name in ("mid", "rad", "spread", "size", "outer")
         if (found := getattr(value, name)) is not None
     }
-    return _with(value, arrays)
-
-
-def _with(value: Floating, arrays: Mapping[str, Any]) -> Floating:
-    from dataclasses import replace
-
     return replace(value, **arrays)
 
 
@@ -504,7 +613,7 @@ def _overwrite(old: Floating, new: Floating, width: int) -> Floating:
         return np.concatenate([first.T, rest[:, width:].T]).T
 
     return Floating(
-        mid=joined("mid"), rad=joined("rad"), peak=max(old.peak, new.peak)
+        mid=joined("mid"), rad=joined("rad")
     )
 
 
