@@ -25,6 +25,7 @@ import sympy
 from flint import arb, fmpq
 from sympy import Expr, Function
 
+from symrnn.elementary import sigmoid_enclosure, tanh_enclosure
 from symrnn.errors import EquationError
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "register_function",
     "relu",
     "sigmoid",
+    "step",
 ]
 
 
@@ -130,6 +132,37 @@ class relu(Function):  # noqa: N801
     _numpycode = _pythoncode = _mpmathcode = _lambdacode = _ccode = _as_code
 
 
+class step(Function):  # noqa: N801
+    """1 where x > 0, else 0, as a SymPy function: the derivative of relu."""
+
+    @classmethod
+    def eval(cls, x: Expr) -> Expr | None:
+        """Evaluate where the sign is known."""
+        if x.is_extended_positive:
+            return sympy.S.One
+        if x.is_extended_nonpositive:
+            return sympy.S.Zero
+        return None
+
+    def fdiff(self, argindex: int = 1) -> Expr:
+        """Return 0, which is right everywhere but at the jump."""
+        return sympy.S.Zero
+
+    def _eval_rewrite_as_Heaviside(self, x: Expr, **hints: Any) -> Expr:  # noqa: N802
+        return sympy.Heaviside(x, 0)
+
+    def _eval_evalf(self, prec: int) -> Expr | None:
+        return _mp_value(self.args[0], prec, lambda x: mpmath.mpf(x > 0))
+
+    def _eval_is_extended_nonnegative(self) -> bool | None:
+        return self.args[0].is_extended_real
+
+    def _as_code(self, printer: Any) -> str:
+        return printer._print(self._eval_rewrite_as_Heaviside(self.args[0]))
+
+    _numpycode = _pythoncode = _mpmathcode = _lambdacode = _ccode = _as_code
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementwiseFunction:
     r"""What a domain must know of a function that equations apply to every element.
@@ -145,6 +178,9 @@ class ElementwiseFunction:
         numpy: Maps a float64 array to an array; used to plan precision, never to prove.
         rational: Maps a rational (``fmpq``) to the exact rational value, or to ``None``
             where the value is irrational.
+        enclose: Maps float64 arrays (mid, rad), rad >= 0, to (mid, rad) of a ball that
+            contains the image of each; an assumption as `ball` is. Without it, `ball` is
+            applied to one element after the other.
     """
 
     name: str
@@ -154,6 +190,7 @@ class ElementwiseFunction:
     mp: Callable[[Any, Any], Any]
     numpy: Callable[[Any], Any]
     rational: Callable[[Any], Any]
+    enclose: Callable[[Any, Any], tuple[Any, Any]] | None = None
 
     def of(self, x: Expr) -> Expr:
         """Return the function of a SymPy scalar, simplified only where that is a number.
@@ -230,7 +267,18 @@ def _relu_ball(x: arb) -> arb:
     return arb(0) if x <= 0 else arb(0).union(x.upper())
 
 
-# --- the functions of torch's cells -------------------------------------------------
+def _relu_enclosure(mid: Any, rad: Any) -> tuple[Any, Any]:
+    # A sum that is rounded to 0 or less is not above 0.
+    return np.maximum(mid, 0), np.where(mid + rad <= 0, 0.0, rad)
+
+
+def _step_ball(x: arb) -> arb:
+    if x > 0:
+        return arb(1)
+    return arb(0) if x <= 0 else arb(0).union(arb(1))
+
+
+# --- the functions of torch's cells, and relu's derivative ---------------------------
 
 
 def _sigmoid_numpy(x: Any) -> Any:
@@ -247,6 +295,7 @@ register_function(
         mp=lambda context, x: context.tanh(x),
         numpy=np.tanh,
         rational=lambda q: q if q == 0 else None,
+        enclose=tanh_enclosure,
     )
 )
 register_function(
@@ -258,6 +307,7 @@ register_function(
         mp=lambda context, x: 1 / (1 + context.exp(-x)),
         numpy=_sigmoid_numpy,
         rational=lambda q: fmpq(1, 2) if q == 0 else None,
+        enclose=sigmoid_enclosure,
     )
 )
 register_function(
@@ -269,5 +319,17 @@ register_function(
         mp=lambda context, x: x if x > 0 else context.zero,
         numpy=lambda x: np.maximum(x, 0),
         rational=lambda q: max(q, fmpq(0)),
+        enclose=_relu_enclosure,
+    )
+)
+register_function(
+    ElementwiseFunction(
+        name="step",
+        latex=r"\operatorname{step}",
+        scalar=step,
+        ball=_step_ball,
+        mp=lambda context, x: context.one if x > 0 else context.zero,
+        numpy=lambda x: np.heaviside(x, 0.0),
+        rational=lambda q: fmpq(q > 0),
     )
 )

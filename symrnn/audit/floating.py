@@ -49,7 +49,6 @@ from symrnn import directed
 from symrnn.audit.activations import ActivationErrors, assumed_errors
 from symrnn.directed import gamma
 from symrnn.domains.base import Domain, Interval
-from symrnn.domains.enclosure import Enclosed, EnclosureDomain
 from symrnn.formats import FloatFormat
 from symrnn.functions import ElementwiseFunction
 from symrnn.numbers import Exact
@@ -151,9 +150,10 @@ class FloatingDomain(Domain[Floating]):
     # --- into the domain ---
 
     def matrix(self, values: Exact) -> Floating:
-        found = EnclosureDomain().matrix(values)
-        rad = found.rad if np.any(found.rad) else None
-        return self.atom(found.mid, rad)
+        if values.dtype != object:
+            return self.atom(values)
+        found = _enclosures().matrix(values)
+        return self.atom(found.mid, found.rad if np.any(found.rad) else None)
 
     def parameter(self, name: str, values: Exact, place: tuple[int, str]) -> Floating:
         """Take a parameter; the subject holds it rounded to its format."""
@@ -358,7 +358,7 @@ class FloatingDomain(Domain[Floating]):
         return [list(zip(mids, found, strict=True)) for mids, found in pairs]
 
     def interval(self, element: Any) -> Interval:
-        return EnclosureDomain().interval(element)
+        return _enclosures().interval(element)
 
     def _joined(self, parts: Sequence[Floating], join: Any) -> Floating:
         settled = [self.settle(part) for part in parts]
@@ -399,8 +399,16 @@ def _image(
 ) -> tuple[Floats, Floats]:
     if function.enclose is not None:
         return _flat(function.enclose, mid, rad)
-    image = EnclosureDomain().elementwise(function, Enclosed(mid, rad))
+    from symrnn.domains.enclosure import Enclosed
+
+    image = _enclosures().elementwise(function, Enclosed(mid, rad))
     return image.mid, image.rad
+
+
+def _enclosures() -> Domain[Any]:
+    from symrnn.domains.enclosure import EnclosureDomain
+
+    return EnclosureDomain()
 
 
 def _flat(function: Any, *arrays: Floats) -> Any:

@@ -482,7 +482,8 @@ class _Judge:
         for name in ("ratio", "error", "bound"):
             worst = np.max(getattr(found, name), axis=1, initial=0.0)
             getattr(self.found, name)[t] = worst
-        self.found.ratios.append(found.ratio[found.known].astype(np.float32))
+        ratios = found.ratio if found.all_known else found.ratio[found.known]
+        self.found.ratios.append(ratios.T.astype(np.float32).reshape(-1))
         self._remember(found, self.first, lambda _: t)
 
     def _compare_last_states(self) -> None:
@@ -500,16 +501,17 @@ class _Judge:
             self._remember(found, state, lasts.__getitem__)
 
     def _count(self, found: _Distances) -> None:
-        known = int(np.count_nonzero(found.known))
+        size = found.subject.size
+        known = size if found.all_known else int(np.count_nonzero(found.known))
         self.found.judged += known
-        self.found.unjudged += found.known.size - known
+        self.found.unjudged += size - known
         self.found.violations += int(np.count_nonzero(found.beyond))
 
     def _remember(self, found: _Distances, quantity: str, step_of: Any) -> None:
-        if not found.ratio.size:
-            return
-        where = np.unravel_index(int(np.argmax(found.ratio)), found.ratio.shape)
-        if self.found.worst is None or found.ratio[where] > self.found.worst.ratio:
+        worst = self.found.worst
+        least = -1.0 if worst is None else worst.ratio
+        if float(np.max(found.ratio, initial=-1.0)) > least:
+            where = np.unravel_index(int(np.argmax(found.ratio)), found.ratio.shape)
             self.found.worst = self._departure(found, where, quantity, step_of)
         if self.found.first is None and found.beyond.any():
             # Of all that are beyond at this step, the most striking one.
@@ -536,13 +538,17 @@ class _Judge:
 
 @dataclass(slots=True)
 class _Distances:
-    """A subject's numbers against an image; ratios are 0 where nothing is known."""
+    """A subject's numbers against an image; all (features × columns).
+
+    What is not known has ratio, error and bound 0.
+    """
 
     subject: Floats
     mid: Floats
     rad: Floats
     ulp: Floats
     known: npt.NDArray[np.bool_]
+    all_known: bool
     beyond: npt.NDArray[np.bool_]
     ratio: Floats
     error: Floats
@@ -553,18 +559,23 @@ def _distances(subject: Floats, image: Floating, target: FloatFormat) -> _Distan
     """Compare; see Note [No false alarm]."""
     rad = np.zeros_like(image.mid) if image.rad is None else image.rad
     mid, rad = (np.broadcast_to(a, subject.shape) for a in (image.mid, rad))
-    known = np.isfinite(mid) & np.isfinite(rad)
-    distance = np.abs(subject - mid)
-    honest = distance <= rad * _ROUNDED  # NaN is not
+    distance = subject - mid
+    np.abs(distance, out=distance)
+    beyond = ~(distance <= rad * _ROUNDED)  # which NaN is
     ulp = ulps(mid, target)
-    ratio = distance / rad
-    error, bound = distance / ulp, rad / ulp
-    if not (known.all() and np.isfinite(distance).all() and rad.all()):
-        ratio = np.where(distance == 0, 0.0, np.where(np.isnan(ratio), np.inf, ratio))
-        error = np.where(np.isnan(error), np.inf, error)
-        ratio, error, bound = (np.where(known, a, 0.0) for a in (ratio, error, bound))
+    ratio, error, bound = distance / rad, distance / ulp, rad / ulp
+    # A sum is finite only if all terms are, or almost.
+    if math.isfinite(float(np.sum(ratio)) + float(np.sum(rad))):
+        everything = np.ones((), dtype=np.bool_)
+        return _Distances(
+            subject, mid, rad, ulp, everything, True, beyond, ratio, error, bound
+        )
+    known = np.isfinite(mid) & np.isfinite(rad)
+    ratio = np.where(distance == 0, 0.0, np.where(np.isnan(ratio), np.inf, ratio))
+    error = np.where(np.isnan(error), np.inf, error)
+    ratio, error, bound = (np.where(known, a, 0.0) for a in (ratio, error, bound))
     return _Distances(
-        subject, mid, rad, ulp, known, known & ~honest, ratio, error, bound
+        subject, mid, rad, ulp, known, False, known & beyond, ratio, error, bound
     )
 
 
