@@ -8,9 +8,9 @@ names of the equations do: see `RoundedDomain`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from flint import arb
@@ -29,7 +29,10 @@ from symrnn.functions import FUNCTIONS, ElementwiseFunction
 from symrnn.numbers import Exact, to_fraction
 from symrnn.rounding import Arithmetic, Floats
 
-__all__ = ["ProductOrder", "RoundedDomain"]
+__all__ = ["Fused", "ProductOrder", "RoundedDomain"]
+
+Fused = Literal["hadamard", "matmul"]
+"""A kind of product that is added to a sum by fused multiply-adds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +117,21 @@ def _pairwise(arithmetic: Arithmetic, a: Floats, b: Floats) -> Floats:
     )
 
 
+class _Product(np.ndarray[Any, np.dtype[np.float64]]):
+    """A rounded product that remembers its factors, so that a sum can fuse with it.
+
+    Parts of it and results computed from it do not.
+    """
+
+    factors: tuple[Fused, Floats, Floats] | None = None
+
+
+def _product(kind: Fused, value: Floats, a: Floats, b: Floats) -> Floats:
+    result = np.asarray(value).view(_Product)
+    result.factors = kind, np.asarray(a), np.asarray(b)
+    return result
+
+
 class RoundedDomain(Domain[Floats]):
     """The arithmetic of a float format, on float64 arrays that hold its numbers.
 
@@ -130,6 +148,9 @@ class RoundedDomain(Domain[Floats]):
         format: A `FloatFormat` or the name of one, as `find_emulated_format` takes it.
         accumulate: The format inside equations.
         products: The order in which dot products are added.
+        fused: Which unnamed products are, where an equation adds them to something,
+            accumulated onto it term by term with one rounding each: a ⊙ b in ``c + a ⊙ b``
+            if ``"hadamard"``, W h in ``c + W h`` if ``"matmul"``, one lane only.
         functions: By name, elementwise functions to take instead of the correctly rounded
             ones: from and to float64 arrays; results are rounded to `accumulate`.
 
@@ -155,6 +176,7 @@ class RoundedDomain(Domain[Floats]):
         *,
         accumulate: str | FloatFormat | None = None,
         products: ProductOrder | None = None,
+        fused: Collection[Fused] = (),
         functions: Mapping[str, Callable[[Floats], Floats]] | None = None,
     ) -> None:
         self._stored = Arithmetic(find_emulated_format(format))
@@ -162,6 +184,7 @@ class RoundedDomain(Domain[Floats]):
         if accumulate is not None:
             self._inner = Arithmetic(find_emulated_format(accumulate))
         self._products = products or ProductOrder()
+        self._fused = frozenset(fused)
         self._functions = dict(functions or {})
 
     def matrix(self, values: Exact) -> Floats:
@@ -172,22 +195,41 @@ class RoundedDomain(Domain[Floats]):
         return np.array(flat, dtype=np.float64).reshape(values.shape)
 
     def stored(self, a: Floats) -> Floats:
+        a = np.asarray(a)  # what has a name is fused with nothing
         return a if self._inner is self._stored else self._stored.nearest(a)
 
     def matmul(self, a: Floats, b: Floats) -> Floats:
-        return self._products.product(self._inner, a, b)
+        result = self._products.product(self._inner, a, b)
+        return _product("matmul", result, a, b) if "matmul" in self._fused else result
 
     def add(self, *terms: Floats) -> Floats:
-        total = terms[0]
+        total = np.asarray(terms[0])
         for term in terms[1:]:
-            total = self._inner.add(total, term)
+            factors = term.factors if isinstance(term, _Product) else None
+            total = self._add(total, np.asarray(term), factors)
         return total
 
+    def _add(
+        self, total: Floats, term: Floats, factors: tuple[Fused, Floats, Floats] | None
+    ) -> Floats:
+        match factors:
+            case None:
+                return self._inner.add(total, term)
+            case "hadamard", a, b:
+                return self._inner.fma(a, b, total)
+            case _, a, b:
+                for k in range(a.shape[1]):
+                    total = self._inner.fma(a[:, k : k + 1], b[k : k + 1], total)
+                return total
+
     def neg(self, a: Floats) -> Floats:
-        return -a
+        return -np.asarray(a)
 
     def hadamard(self, a: Floats, b: Floats) -> Floats:
-        return self._inner.multiply(a, b)
+        result = self._inner.multiply(a, b)
+        return (
+            _product("hadamard", result, a, b) if "hadamard" in self._fused else result
+        )
 
     def elementwise(self, function: ElementwiseFunction, a: Floats) -> Floats:
         if function.name in self._functions:

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The orders in which torch 2.13 computes its cells on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from sympy import MatrixExpr
+
+from symrnn.cells import Cell, hidden_size, previous, quantity, x
+from symrnn.domains.rounded import ProductOrder
+from symrnn.errors import UnsupportedError
+from symrnn.language import (
+    Named,
+    add,
+    hadamard,
+    matmul,
+    neg,
+    relu,
+    sigmoid,
+    tanh,
+    zeros,
+)
+from symrnn.network import Network
+from symrnn.rounding import Floats
+from symrnn.schedules.schedule import Schedule
+
+__all__ = ["onednn", "torch_cpu", "torch_functions", "torch_order"]
+
+
+def torch_order(
+    net: Network, format: str, *, packed: bool = False, grad: bool = False
+) -> Schedule:
+    """Return the order in which torch computes a network of its own on a CPU.
+
+    LSTMs of float32, bfloat16 and float16 go to oneDNN, unless they have a projection or
+    are packed, or are float16 and may need a gradient. Without gradient, oneDNN merges the
+    two products of layers whose input is as large as their state (observed with oneDNN
+    3.12 on AVX-512; layers of one network may differ, and the first one's order is taken).
+
+    Args:
+        net: The network.
+        format: The format in which it runs.
+        packed: Whether the input is a ``PackedSequence``.
+        grad: Whether gradients are recorded.
+
+    Raises:
+        UnsupportedError: torch has no such cell.
+    """
+    handed_over = net.cell.name == "LSTM" and not packed and format != "float64"
+    if not handed_over or (format == "float16" and grad):
+        return torch_cpu(net.cell)
+    return onednn(net.cell, merged=not grad and net.input_size == net.hidden_size)
+
+
+def torch_functions(
+    schedule: Schedule, format: str
+) -> Mapping[str, Callable[[Floats], Floats]]:
+    """Return torch's own tanh and sigmoid, as its kernels for `schedule` compute them.
+
+    They are not correctly rounded, and depend on the processor and on where in a tensor
+    an element is: the last ones of a row are computed one by one, by another method. To
+    have torch choose as in a cell, the arguments are given the layout that they have there
+    (tanh of an LSTM's g excepted, which is taken to lie as c does).
+
+    Args:
+        schedule: One of torch's orders.
+        format: The format stored; 16-bit formats take float32's functions.
+    """
+    import torch
+
+    wide = torch.float64 if format == "float64" else torch.float32
+    gates = {"LSTM": 4, "GRU": 3}.get(schedule.cell.name.partition(" with ")[0], 1)
+
+    def by_onednn(name: str, x: Floats) -> Floats:
+        tensor = torch.tensor(np.ascontiguousarray(x.T)).to(torch.float32).to_mkldnn()
+        result = getattr(tensor, name)().to_dense().double().numpy()
+        return np.asarray(result).T
+
+    def by_torch(name: str, x: Floats) -> Floats:
+        chunks = gates if name == "sigmoid" else 1
+        row = torch.zeros(x.shape[1], chunks, x.shape[0], dtype=wide)[:, 0]
+        row.copy_(torch.tensor(np.ascontiguousarray(x.T)))
+        return np.asarray(getattr(row, name + "_")().double().numpy()).T
+
+    evaluate = by_onednn if schedule.name.startswith("onednn") else by_torch
+
+    def function(name: str) -> Callable[[Floats], Floats]:
+        return lambda x: evaluate(name, x)
+
+    return {name: function(name) for name in ("tanh", "sigmoid")}
+
+
+def torch_cpu(cell: Cell) -> Schedule:
+    """Return the order of torch's own kernels on a CPU.
+
+    Each torch operation is an equation, since each stores its result. Products of 16-bit
+    formats, and single operations on them, are computed in float32. Reference: PyTorch,
+    aten/src/ATen/native/RNN.cpp (``SimpleCell``, ``LSTMCell``, ``GRUCell``).
+    """
+    family = cell.name.partition(" with ")[0]
+    if family not in _TORCH_CELLS or (cell.name == "GRU (reset before)"):
+        raise UnsupportedError(
+            f"torch has no cell {cell.name}, so no order of it either"
+        )
+    order = Cell.define(
+        f"{cell.name}, torch's order",
+        parameters=cell.parameters,
+        equations=_TORCH_CELLS[family](_Linear(cell)),
+        stacking=cell.stacking,
+    )
+    return Schedule(
+        name="torch cpu",
+        cell=cell,
+        order=order,
+        products=ProductOrder(fma=True),
+        accumulate="float32",
+    )
+
+
+class _Linear:
+    """torch's two linear maps of a cell, ``W_i? x + b_i?`` and ``W_h? h + b_h?``."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.named = {p.name: p for p in cell.parameters}
+        size = dict(zip(cell.states, cell.state_sizes, strict=True))
+        self.h = previous("h", size["h"])
+        self.size = size
+        self.equations: dict[Named, MatrixExpr] = {}
+
+    def store(self, name: str, value: MatrixExpr) -> Named:
+        """Add an equation, and return its name."""
+        target = quantity(name, value.shape[0])
+        self.equations[target] = value
+        return target
+
+    def linear(self, letter: str, gate: str) -> Named:
+        """Store a linear map of the input (``"i"``) or of the state (``"h"``)."""
+        argument = x if letter == "i" else self.h
+        suffix = f"{letter}{gate}"
+        product = matmul(self.named[f"W_{suffix}"], argument)
+        return self.store(f"a_{suffix}", add(product, self.named.get(f"b_{suffix}")))
+
+    def gate(self, gate: str) -> Named:
+        """Store the sum of both linear maps."""
+        inputs, states = self.linear("i", gate), self.linear("h", gate)
+        return self.store(f"a_{gate}", add(states, inputs))
+
+
+def _torch_rnn(
+    activation: Callable[[MatrixExpr], MatrixExpr],
+) -> Callable[[_Linear], dict[Named, MatrixExpr]]:
+    def equations(cell: _Linear) -> dict[Named, MatrixExpr]:
+        inputs, states = cell.linear("i", "h"), cell.linear("h", "h")
+        total = cell.store("a", add(states, inputs))
+        cell.store("h", activation(total))
+        return cell.equations
+
+    return equations
+
+
+def _torch_lstm(cell: _Linear) -> dict[Named, MatrixExpr]:
+    sums = {gate: cell.gate(gate) for gate in "ifgo"}
+    i, f, o = (cell.store(gate, sigmoid(sums[gate])) for gate in "ifo")
+    g = cell.store("g", tanh(sums["g"]))
+    kept = cell.store("kept", hadamard(f, previous("c", hidden_size)))
+    new = cell.store("new", hadamard(i, g))
+    c = cell.store("c", add(kept, new))
+    shown = cell.store("shown", tanh(c))
+    if "W_hr" not in cell.named:
+        cell.store("h", hadamard(o, shown))
+    else:
+        m = cell.store("m", hadamard(o, shown))
+        cell.store("h", matmul(cell.named["W_hr"], m))
+    return cell.equations
+
+
+def _torch_gru(cell: _Linear) -> dict[Named, MatrixExpr]:
+    r, z = (cell.store(gate, sigmoid(cell.gate(gate))) for gate in "rz")
+    inputs, states = cell.linear("i", "n"), cell.linear("h", "n")
+    reset = cell.store("reset", hadamard(states, r))
+    n = cell.store("n", tanh(cell.store("a_n", add(inputs, reset))))
+    step = cell.store("d", add(cell.h, neg(n)))
+    cell.store("h", add(cell.store("s", hadamard(step, z)), n))
+    return cell.equations
+
+
+def _onednn_equations(cell: _Linear) -> dict[Named, MatrixExpr]:
+    h, c_prev = cell.h, previous("c", hidden_size)
+    bias = {}
+    if "b_ii" in cell.named:
+        for g in "ifgo":
+            both = add(cell.named[f"b_i{g}"], cell.named[f"b_h{g}"])
+            bias[g] = cell.store(f"b_{g}", both)
+    sums = {
+        g: add(
+            matmul(cell.named[f"W_i{g}"], x),
+            matmul(cell.named[f"W_h{g}"], h),
+            bias.get(g),
+        )
+        for g in "ifgo"
+    }
+    i, f, o = (sigmoid(sums[g]) for g in "ifo")
+    c = add(hadamard(f, c_prev), hadamard(i, tanh(sums["g"])))
+    cell.store("c", c)
+    # The stored c is rounded; + 0 makes another value of the same sum, which is not.
+    cell.store("h", hadamard(o, tanh(add(*c.args, zeros(hidden_size)))))
+    return cell.equations
+
+
+def onednn(cell: Cell, *, merged: bool) -> Schedule:
+    """Return the order of oneDNN's LSTM, to which torch hands those that are not packed.
+
+    Gates are never stored: between the products and the states everything is float32, and
+    $c$ is a fused multiply-add. Reference: PyTorch, aten/src/ATen/native/mkldnn/RNN.cpp,
+    and what oneDNN 3.12 was observed to return.
+
+    Args:
+        cell: ``lstm()``, with or without biases.
+        merged: Whether the recurrent product goes on where that of the input ended,
+            instead of being added to it; see `torch_order`.
+
+    Raises:
+        UnsupportedError: The cell is another.
+    """
+    if cell.name != "LSTM":
+        raise UnsupportedError(f"torch computes only LSTMs by oneDNN, not {cell.name}")
+    order = Cell.define(
+        "LSTM, oneDNN's order",
+        parameters=cell.parameters,
+        equations=_onednn_equations(_Linear(cell)),
+        stacking=cell.stacking,
+    )
+    return Schedule(
+        name="onednn merged" if merged else "onednn",
+        cell=cell,
+        order=order,
+        products=ProductOrder(fma=True),
+        accumulate="float32",
+        fused=("hadamard", "matmul") if merged else ("hadamard",),
+    )
+
+
+_TORCH_CELLS: dict[str, Callable[[_Linear], dict[Named, MatrixExpr]]] = {
+    "RNN (tanh)": _torch_rnn(tanh),
+    "RNN (relu)": _torch_rnn(relu),
+    "LSTM": _torch_lstm,
+    "GRU": _torch_gru,
+}
