@@ -96,10 +96,11 @@ def audit(
             as tensors, arrays or a ``PackedSequence``, to be judged instead of torch's;
             ``h`` or ``(h, c)`` for a single-step cell.
         dtype: The float format of `outputs`, such as ``"float32"``; theirs by default.
-        tolerance: What is allowed between a result and its exact value, beside the
-            derived bounds. Nothing is by default, unless the states from which the last
-            layer starts are not known: then ``torch.testing.assert_close``'s figures for
-            the format decide (see `symrnn.audit.tolerance`).
+        tolerance: What is allowed between a result and its exact value. Stated, it
+            decides instead of the derived bounds, which are reported all the same. Where
+            the states from which a layer starts are not known,
+            ``torch.testing.assert_close``'s figures for the format decide beside them
+            (see `symrnn.audit.tolerance`).
         grad: Whether torch runs in grad mode. On a CPU, float32 LSTMs then take another
             kernel, and return other numbers.
         prefix: Which part of a bigger model, as for `symrnn.load`.
@@ -177,7 +178,7 @@ def _report(
     net = subject.net
     found = (net.first_non_finite(), subject.inputs.first_non_finite())
     causes = tuple(cause for cause in found if cause is not None)
-    steps = None
+    steps, stated = None, tolerance is not None
     if not causes:
         steps = audit_steps(subject, accumulate, executor)
         if tolerance is None and not steps.decides:
@@ -187,7 +188,7 @@ def _report(
     else:
         tensors = _judge(subject, tolerance, max_precision)
     return Report(
-        verdict=reach_verdict(causes, tensors, steps),
+        verdict=reach_verdict(causes, tensors, None if stated else steps),
         subject=subject.name,
         network=repr(net),
         dtype=subject.format.name,

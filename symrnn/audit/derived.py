@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from symrnn.audit.floating import FloatingDomain
 from symrnn.audit.local import Departure, Judged, judge_steps
 from symrnn.audit.observed import Observed, observe
 from symrnn.audit.places import Location
-from symrnn.audit.report import Arithmetic, LayerReport, StepError
+from symrnn.audit.report import Arithmetic, Environment, LayerReport, StepError
 from symrnn.audit.subject import Subject
 from symrnn.audit.summary import float_text
 from symrnn.formats import FORMATS, FloatFormat, find_format
@@ -61,7 +62,8 @@ def audit_steps(
     net = subject.net
     domain = floating_domain(subject, accumulate)
     observed = observe(net, subject.inputs, subject.values, subject.inner)
-    found = judge_steps(net, subject.inputs, observed, domain, executor=executor)
+    with _gradual_underflow(subject.environment):
+        found = judge_steps(net, subject.inputs, observed, domain, executor=executor)
     return LocalAudit(
         arithmetic=Arithmetic(
             format=domain.target.name,
@@ -72,6 +74,21 @@ def audit_steps(
         layers=tuple(_layer_report(judged, subject) for judged in found.values()),
         unseen=tuple(_unseen(net, observed, found.keys())),
     )
+
+
+@contextmanager
+def _gradual_underflow(environment: Environment) -> Iterator[None]:
+    """Undo ``torch.set_flush_denormal(True)`` for a while: proofs need subnormals."""
+    if not environment.flushes_subnormals:
+        yield
+        return
+    import torch
+
+    torch.set_flush_denormal(False)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(True)
 
 
 def floating_domain(subject: Subject, accumulate: str | None = None) -> FloatingDomain:

@@ -49,7 +49,7 @@ from symrnn import directed
 from symrnn.audit.activations import ActivationErrors, assumed_errors
 from symrnn.directed import gamma
 from symrnn.domains.base import Domain, Interval
-from symrnn.formats import FloatFormat
+from symrnn.formats import FloatFormat, as_float
 from symrnn.functions import ElementwiseFunction
 from symrnn.numbers import Exact
 
@@ -320,8 +320,8 @@ class FloatingDomain(Domain[Floating]):
 
     @property
     def _largest(self) -> float:
-        """A magnitude up to which nothing overflows, whatever is rounded up."""
-        return 2.0 ** min(self.target.emax, 1023)
+        """The largest finite number; what is certainly below does not overflow."""
+        return as_float(self.target.largest)
 
     # --- everything else ---
 

@@ -158,6 +158,9 @@ def judge_steps(
     Returns:
         The layers and directions that could be judged. Others start from states that
         the results do not show.
+
+    Raises:
+        UnsupportedError: float64 arithmetic in this thread is not IEEE 754's.
     """
     tasks = list(_tasks(net, inputs, observed, domain))
     found: dict[Place, Judged] = {}

@@ -65,7 +65,8 @@ def observe(
     for name, array in values.items():
         if name != "output":
             state = name.removesuffix("_n")
-            rows = array.reshape(len(net.places), inputs.batch, -1)
+            size = net.state_sizes[state]
+            rows = array.reshape(len(net.places), inputs.batch, size)
             finals |= {(p, state): r for p, r in zip(net.places, rows, strict=True)}
     return Observed(outputs=outputs, finals=finals)
 

@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from symrnn.audit.places import Location
 from symrnn.audit.tolerance import Tolerance
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 __all__ = [
     "SCHEMA",
@@ -20,6 +25,7 @@ __all__ = [
     "Environment",
     "LayerReport",
     "Report",
+    "Section",
     "Statement",
     "StepError",
     "TensorReport",
@@ -247,16 +253,37 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A part of the explanation: where errors come from, or what bounds them.
+
+    Attributes:
+        title: What it is about.
+        kind: How well its figures are known, as for a `Statement`.
+        text: What a reader must know to understand them.
+        headings: The columns of a table.
+        rows: Its rows; ``None`` where there is no figure.
+        by_step: Figures of each step by name, all positive or 0, to be drawn.
+    """
+
+    title: str
+    kind: Literal["proven", "measured", "assumed"]
+    text: str = ""
+    headings: tuple[str, ...] = ()
+    rows: tuple[tuple[str | float | None, ...], ...] = ()
+    by_step: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The result of `symrnn.audit`.
 
     ``print(report)`` shows it, ``report.passed`` is the answer in one word.
 
     Attributes:
-        verdict: ``"holds"``: every state that was judged is within its derived bound,
-            and every result within the tolerance if one was stated. ``"not finite"``: a
-            parameter or input is NaN or infinite, or an output is and should not be.
-            ``"violated"``: everything else.
+        verdict: ``"holds"``: every state that was judged is within its derived bound;
+            or, where the caller stated a tolerance, every result is within that.
+            ``"not finite"``: a parameter or input is NaN or infinite, or an output is and
+            should not be. ``"violated"``: everything else.
         subject: Whose outputs they are.
         network: The network, in short.
         dtype: The subject's float format.
@@ -270,6 +297,7 @@ class Report:
         causes: The parameters and inputs that are not finite, in words.
         notes: What else a reader must know, such as inputs that were rounded.
         statements: What the report claims, and how well.
+        explanation: Where errors come from, as far as that was asked for.
     """
 
     verdict: Verdict
@@ -285,6 +313,7 @@ class Report:
     causes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     statements: tuple[Statement, ...] = ()
+    explanation: tuple[Section, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -293,11 +322,11 @@ class Report:
 
     @property
     def worst(self) -> StepError | ElementError | None:
-        """The state with the largest error for its bound; without a local audit, the
-        result with the largest error for its tolerance.
+        """The state with the largest error for its bound; where a tolerance decides, the
+        result with the largest error for it.
         """
         steps = [layer.worst for layer in self.layers if layer.worst is not None]
-        if steps:
+        if steps and self.tolerance is None:
             return max(steps, key=lambda step: step.ratio)
         found = [t.worst for t in self.tensors if t.worst is not None]
         return max(found, key=_severity, default=None)
@@ -310,25 +339,52 @@ class Report:
 
     @property
     def first_violation(self) -> StepError | ElementError | None:
-        """Where it starts: the first state beyond its derived bound, in the order of
-        computing, or else the first result beyond the stated tolerance.
+        """Where it starts: the first state beyond its derived bound in the order of
+        computing; where a tolerance decides, the first result beyond that.
         """
-        steps = (layer.first_violation for layer in self.layers)
-        results = (t.first_violation for t in self.tensors)
-        return next((e for e in (*steps, *results) if e is not None), None)
+        steps = [layer.first_violation for layer in self.layers]
+        results = [t.first_violation for t in self.tensors]
+        order = results + steps if self.tolerance else steps + results
+        return next((e for e in order if e is not None), None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data for ``json.dumps``.
 
-        The key ``"schema"`` names its version. JSON has no infinity and no NaN: they
-        come as the strings ``"inf"``, ``"-inf"`` and ``"nan"``.
+        The key ``"schema"`` names its version, ``"summary"`` is the verdict in a sentence;
+        the others are the attributes (docs/reference/audit-json.md). JSON has no infinity
+        and no NaN: they come as the strings ``"inf"``, ``"-inf"`` and ``"nan"``.
         """
-        return {"schema": SCHEMA, "passed": self.passed, **_plain(self)}
+        from symrnn.audit.wording import sentence
+
+        summary = sentence(self)
+        head = {"schema": SCHEMA, "passed": self.passed, "summary": summary}
+        return {**head, **_plain(self)}
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the report to a file, whole or not at all.
+
+        Args:
+            path: Its suffix says in which form: ``.html`` (one page that needs nothing
+                else), ``.json`` (`to_dict`) or ``.txt`` (``str(report)``).
+
+        Raises:
+            ValueError: The suffix is another one.
+            OSError: The file cannot be written; the message names it.
+        """
+        from symrnn.audit.save import save
+
+        save(self, path)
 
     def __str__(self) -> str:
         from symrnn.audit.text import report_text
 
         return report_text(self)
+
+    def __rich__(self) -> RenderableType:
+        """Let ``rich.print(report)`` show it in colour."""
+        from symrnn.audit.text import renderable
+
+        return renderable(self)
 
 
 def _severity(element: ElementError) -> tuple[bool, float]:
@@ -344,6 +400,8 @@ def _plain(value: Any) -> Any:
         return {f.name: _plain(getattr(value, f.name)) for f in shown}
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

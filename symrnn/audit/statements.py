@@ -20,7 +20,7 @@ def reach_verdict(
     Args:
         causes: Parameters and inputs that are not finite.
         tensors: What was found in each result.
-        steps: What was found at each step.
+        steps: What was found at each step, if that decides.
     """
     if causes or any(t.not_finite > t.overflows for t in tensors):
         return "not finite"
