@@ -25,6 +25,7 @@ __all__ = [
     "find_emulated_format",
     "find_format",
     "format_decimal",
+    "nearest_decimal",
     "nearest_float",
     "nearest_integer",
     "round_decimal",
@@ -224,12 +225,32 @@ def round_decimal(
     >>> round_decimal(fmpq(1, 8), fmpq(1, 8), places=2), round_decimal(fmpq(0), fmpq(1), digits=3)
     ('0.12', None)
     """
+    found = _decided(lo, hi, digits, places)
+    return found and format_decimal(*found, positional=places is not None)
+
+
+def nearest_decimal(
+    lo: fmpq, hi: fmpq, *, digits: int | None = None, places: int | None = None
+) -> fmpq | None:
+    """Return what `round_decimal` writes as a number, or ``None`` if undecided.
+
+    >>> nearest_decimal(fmpq(2, 3), fmpq(2, 3), digits=2)
+    67/100
+    """
+    found = _decided(lo, hi, digits, places)
+    return found and found[0] * fmpq(10) ** found[1]
+
+
+def _decided(
+    lo: fmpq, hi: fmpq, digits: int | None, places: int | None
+) -> tuple[int, int] | None:
+    """Return integer n and exponent e of the rounded value n·10^e, or ``None``."""
     if digits is not None and lo != hi and lo <= 0 <= hi:
         return None  # no digit of a value that may be zero is known
     low = _to_decimal(lo, digits, places)
     if lo != hi and low != _to_decimal(hi, digits, places):
         return None
-    return format_decimal(*low, positional=places is not None)
+    return low
 
 
 def _to_decimal(q: fmpq, digits: int | None, places: int | None) -> tuple[int, int]:
