@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SCHEMA",
-    "ElementError",
     "Arithmetic",
+    "ElementError",
     "Environment",
     "LayerReport",
     "Report",

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The rows of a report's tables, the same on a terminal and on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from symrnn.audit.report import (
+    ElementError,
+    LayerReport,
+    Report,
+    StepError,
+    TensorReport,
+)
+from symrnn.audit.wording import number, ulps, where
+
+__all__ = [
+    "LAYER_HEADINGS",
+    "RESULT_HEADINGS",
+    "cell_text",
+    "element_rows",
+    "layer_row",
+    "named_elements",
+    "result_row",
+]
+
+LAYER_HEADINGS = (
+    "layer",
+    "direction",
+    "judged",
+    "beyond",
+    "not judged",
+    "median",
+    "largest",
+    "where it is largest",
+)
+RESULT_HEADINGS = (
+    "result",
+    "shape",
+    "elements",
+    "beyond",
+    "max ulps",
+    "mean",
+    "median",
+    "max error",
+    "right",
+)
+
+
+def layer_row(layer: LayerReport) -> tuple[str, ...]:
+    """Return what `LAYER_HEADINGS` announce of a layer in one direction."""
+    worst = layer.worst
+    return (
+        str(layer.layer),
+        layer.direction,
+        f"{layer.judged:,}",
+        f"{layer.violations:,}",
+        f"{layer.unjudged:,}",
+        number(layer.median_ratio),
+        "-" if worst is None else number(worst.ratio),
+        "-" if worst is None else f"{worst.location.tensor}: {_within(worst)}",
+    )
+
+
+def _within(error: StepError) -> str:
+    """Return the place within a layer and direction."""
+    return where(error.location).split(", ", 2)[2]
+
+
+def result_row(tensor: TensorReport) -> tuple[str, ...]:
+    """Return what `RESULT_HEADINGS` announce of a result."""
+    rounded = tensor.correctly_rounded
+    return (
+        tensor.name,
+        str(tensor.shape),
+        f"{tensor.elements:,}",
+        "-" if tensor.violations is None else f"{tensor.violations:,}",
+        number(tensor.max_ulps),
+        number(tensor.mean_ulps),
+        number(tensor.median_ulps),
+        number(tensor.max_absolute),
+        "-" if rounded is None else f"{100 * rounded:.1f} %",
+    )
+
+
+def named_elements(
+    report: Report,
+) -> Iterator[tuple[str, StepError | ElementError]]:
+    """Yield the elements that a report shows in full, with what they are."""
+    shown: list[StepError | ElementError] = []
+    for title, element in (
+        ("first not finite", report.first_not_finite),
+        ("first beyond", report.first_violation),
+        ("largest error for its bound", report.worst),
+    ):
+        if element is not None and element not in shown:
+            shown.append(element)
+            yield title, element
+
+
+def element_rows(element: StepError | ElementError) -> Iterator[tuple[str, str]]:
+    """Yield name and text of each fact about an element."""
+    yield "subject", f"{element.subject}  ({element.subject_hex})"
+    if isinstance(element, StepError):
+        yield "expected", f"{element.expected!r}"
+        yield "error", f"{number(element.error)}, {number(ulps(element))} ulps"
+        yield "bound", f"{number(element.bound)}; error / bound {number(element.ratio)}"
+        return
+    if element.exact is None:
+        return
+    beyond = ", beyond the largest finite number" if element.exact_overflows else ""
+    yield "exact", f"{element.exact}{beyond}"
+    if element.ulps is not None:
+        low, high = (f"{bound:.6g}" for bound in element.ulps)
+        size = high if low == high else f"{low} to {high}"
+        yield "error", f"{size} ulps, {number(element.absolute)}"
+    if element.tolerance is not None:
+        yield "tolerance", number(element.tolerance)
+
+
+def cell_text(cell: str | float | None) -> str:
+    """Return what stands in a cell of a section's table."""
+    if isinstance(cell, str):
+        return cell
+    return f"{cell:,}" if isinstance(cell, int) else number(cell)

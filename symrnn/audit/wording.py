@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a report says in words, the same on a terminal, on a page and in an assertion."""
+
+from __future__ import annotations
+
+import math
+
+from symrnn.audit.places import Location
+from symrnn.audit.report import ElementError, Report, StepError, TensorReport
+
+__all__ = ["details", "headline", "number", "printable", "sentence", "ulps", "where"]
+
+
+def sentence(report: Report) -> str:
+    """Return the verdict in one sentence: the headline, and the numbers that decide.
+
+    >>> from symrnn.audit.report import Environment, Report
+    >>> here = Environment(symrnn="1", python="3.11", dtype="float32")
+    >>> sentence(
+    ...     Report(
+    ...         verdict="not finite",
+    ...         subject="RNN",
+    ...         network="RNN(1, 1)",
+    ...         dtype="float32",
+    ...         environment=here,
+    ...         causes=("input x at step 1 is nan",),
+    ...     )
+    ... )
+    'not finite: input x at step 1 is nan'
+    """
+    found = _decisive(report)
+    return headline(report) + ("" if found is None else f": {details(found)}")
+
+
+def headline(report: Report) -> str:
+    """Return the verdict, and the place where it is decided; without numbers there."""
+    if report.causes:
+        more = len(report.causes) - 1
+        return f"not finite: {report.causes[0]}" + (f", and {more} more" * (more > 0))
+    found = _decisive(report)
+    if report.verdict == "holds" or found is None:
+        return _held(report)
+    if report.verdict == "not finite":
+        return f"NOT FINITE: first at {where(found.location)}"
+    said = "explained by rounding" if isinstance(found, StepError) else "in tolerance"
+    return f"NOT {said}: first at {where(found.location)}"
+
+
+def _decisive(report: Report) -> StepError | ElementError | None:
+    if report.verdict == "violated":
+        return report.first_violation
+    if report.verdict == "not finite" and not report.causes:
+        wrong = (
+            t.first_not_finite for t in report.tensors if t.not_finite > t.overflows
+        )
+        return next((e for e in wrong if e is not None), None)
+    return None
+
+
+def _held(report: Report) -> str:
+    judged = sum(layer.judged for layer in report.layers)
+    compared = sum(t.elements for t in report.tensors if _was_compared(t))
+    in_tolerance = f"every one of {compared:,} results is within tolerance"
+    if not judged:
+        if compared and report.tolerance is not None:
+            return f"in tolerance: {in_tolerance}"
+        return "nothing was judged"
+    probable = (
+        report.arithmetic is not None and report.arithmetic.probability is not None
+    )
+    bound = "probable" if probable else "proven"
+    text = f"explained by rounding: every one of {judged:,} states is within its {bound} bound"
+    if compared and report.tolerance is not None:
+        text += f", {in_tolerance}"
+    unjudged = sum(layer.unjudged for layer in report.layers)
+    if unjudged:
+        text += f"; {unjudged:,} states could not be judged"
+    if report.unseen:
+        text += f"; not judged: {', '.join(u.partition(':')[0] for u in report.unseen)}"
+    return text
+
+
+def _was_compared(tensor: TensorReport) -> bool:
+    return tensor.violations is not None and tensor.max_ulps is not None
+
+
+def where(location: Location) -> str:
+    """Return layer, direction, batch element, step and unit in words.
+
+    >>> where(
+    ...     Location(
+    ...         tensor="h", index=None, layer=0, direction="forward", step=17, batch=2, unit=5
+    ...     )
+    ... )
+    'layer 0, forward, batch element 2, step 17, unit 5'
+    """
+    parts = [f"layer {location.layer}, {location.direction}"]
+    if location.batch is not None:
+        parts.append(f"batch element {location.batch}")
+    if location.step is not None:
+        parts.append(f"step {location.step}")
+    return ", ".join([*parts, f"unit {location.unit}"])
+
+
+def details(error: StepError | ElementError) -> str:
+    """Return the subject's number, what it should be, and how far apart they are."""
+    location = error.location
+    name = location.tensor
+    if isinstance(error, StepError):
+        return (
+            f"{name} = {error.subject}, expected {error.expected:.12g}, off by "
+            f"{number(error.error)} ({number(ulps(error))} ulps), bound {number(error.bound)}"
+        )
+    if location.index is not None:
+        name += f"[{', '.join(map(str, location.index))}]"
+    if error.exact is None:
+        return f"{name} = {error.subject}"
+    beyond = ", which overflows" if error.exact_overflows else ""
+    text = f"{name} = {error.subject}, exactly {error.exact}{beyond}"
+    if error.absolute is None or math.isinf(error.absolute):
+        return text
+    size = "" if error.ulps is None else f" ({number(error.ulps[1])} ulps)"
+    text += f", off by {number(error.absolute)}{size}"
+    if error.tolerance is None:
+        return text
+    return f"{text}, tolerance {number(error.tolerance)}"
+
+
+def ulps(error: StepError) -> float:
+    """Return the error in units in the last place at the expected value."""
+    return error.error / error.ulp if error.ulp else math.inf
+
+
+def number(value: float | None) -> str:
+    """Return a figure to four digits, ``-`` for none.
+
+    >>> number(None), number(1 / 3), number(1234567)
+    ('-', '0.3333', '1.235e+06')
+    """
+    return "-" if value is None else f"{value:.4g}"
+
+
+def printable(text: str) -> str:
+    r"""Return text without control characters and lone surrogates, which are written out.
+
+    Names come from files, and a terminal would obey what they say.
+
+    >>> printable("a\x1b[31mb")
+    'a\\x1b[31mb'
+    """
+    return "".join(c if c == "\n" or c.isprintable() else ascii(c)[1:-1] for c in text)
