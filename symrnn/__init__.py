@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from symrnn.audit import Report as Report
     from symrnn.audit import Tolerance as Tolerance
     from symrnn.audit import audit as audit
+    from symrnn.calibrate import calibrate as calibrate
     from symrnn.cells import Cell as Cell
     from symrnn.documents import Derivation as Derivation
     from symrnn.documents import derive as derive
@@ -59,6 +60,7 @@ _HOMES = {
     "UnsupportedError": "errors",
     "Unrolled": "unroll",
     "audit": "audit",
+    "calibrate": "calibrate",
     "derive": "documents",
     "evaluate": "evaluate",
     "load": "sources",

@@ -31,8 +31,8 @@ LAYERS = [
     ["run"],
     ["evaluate", "schedules", "unroll"],
     ["audit"],
-    ["documents", "diagnose"],
-    ["demo"],
+    ["documents", "diagnose", "measuring"],
+    ["calibrate", "demo"],
     ["cli"],
     ["__init__", "__main__"],
 ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import platform
 import sys
@@ -43,6 +42,7 @@ __all__ = [
 ]
 
 _SCHEMA = "symrnn.activations/1"
+_COMPLETE: Provenance = "measured exhaustively"
 _KEY = ("function", "format", "kernel", "library", "cpu", "threads")
 
 
@@ -58,14 +58,16 @@ def find_errors(
     Args:
         function: ``"tanh"``, ``"sigmoid"``, …
         format: The float format of the results.
-        environment: What the subject ran in; of one that names no torch, all is assumed.
+        environment: What the subject ran in; of one that names no torch, or
+            another device than the CPU, all is assumed.
         kernel: Which code computes it; see `symrnn.calibrate`.
 
     Raises:
         SourceError: The file of the cache that should hold it is malformed.
     """
     assumed = assumed_errors(function, format, kernel=kernel)
-    if environment.torch is None or function == "relu":
+    elsewhere = not str(environment.device or "cpu").startswith("cpu")
+    if environment.torch is None or elsewhere or function == "relu":
         return assumed
     key = {
         "function": function,
@@ -81,6 +83,8 @@ def find_errors(
 
 def save_errors(errors: ActivationErrors) -> Path:
     """Put measured figures into the cache, and return the file.
+
+    Figures of all arguments that are there already are not replaced by those of a sample.
 
     Raises:
         OSError: It cannot be written.
@@ -98,6 +102,8 @@ def save_errors(errors: ActivationErrors) -> Path:
         "worst_underflow": _plain(errors.worst_underflow),
     }
     path = _file(key)
+    if errors.provenance != _COMPLETE and _is_complete(path, key):
+        return path
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(content, indent=1) + "\n")
     return path
@@ -140,6 +146,13 @@ def _file(key: dict[str, Any]) -> Path:
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     name = f"{key['function']}-{key['format']}-{digest}.json"
     return cache_path() / "activations" / name
+
+
+def _is_complete(path: Path, key: dict[str, Any]) -> bool:
+    try:
+        return path.exists() and _load(path, key).provenance == _COMPLETE
+    except SourceError:  # it will be written anew
+        return False
 
 
 def _load(path: Path, key: dict[str, Any]) -> ActivationErrors:
@@ -191,6 +204,4 @@ def _unpack(runs: list[list[float]]) -> Floats:
     if min(lengths) < 1 or sum(lengths) != BINADES:
         raise ValueError("its profile has another length")
     numbers = [number for _, number in runs]
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError("its profile is not finite")
     return np.repeat(np.array(numbers, np.float64), lengths)

@@ -16,6 +16,7 @@ import click
 
 from symrnn import __version__
 from symrnn.cli.auditing import audit
+from symrnn.cli.calibrating import calibrate
 from symrnn.cli.demonstration import demo
 from symrnn.cli.deriving import derive
 from symrnn.cli.evaluating import evaluate
@@ -93,5 +94,5 @@ def main() -> None:
     """
 
 
-for _command in (derive, evaluate, audit, demo):
+for _command in (derive, evaluate, audit, calibrate, demo):
     main.add_command(_command)
