@@ -130,7 +130,11 @@ def test_output_that_should_be_finite(torch, kind, value):
     assert not first.exact_overflows
     assert abs(float(first.exact)) < 1
     assert (INF, INF) == first.ulps
-    assert first == report.worst == report.first_violation
+    assert first == report.tensors[0].worst
+    for step in (report.worst, report.first_violation):
+        where = step.location
+        assert (INF, False) == (step.error, step.holds)
+        assert (first.location.step, first.location.unit) == (where.step, where.unit)
     assert INF == report.tensors[0].max_ulps
     data = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert ["inf", "inf"] == data["tensors"][0]["worst"]["ulps"]
@@ -160,8 +164,8 @@ def test_infinity_that_stays_when_the_exact_value_returns(torch):
     report = symrnn.audit(module, [[large], [large], [-large], [-large]])
     assert "not finite" == report.verdict
     assert report.first_not_finite.exact_overflows
-    assert not report.first_violation.exact_overflows
-    assert 2 == report.first_violation.location.step
+    assert 2 == report.tensors[0].first_violation.location.step
+    assert not report.tensors[0].first_violation.exact_overflows
     assert 1 == report.first_not_finite.location.step
     assert 1 == report.tensors[0].overflows
 

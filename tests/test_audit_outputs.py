@@ -287,9 +287,15 @@ def test_padding_that_is_not_zero_is_found(torch):
     assert symrnn.audit(gru, x, lengths=[5, 3], outputs=output).passed
     output[4, 1] = output[2, 1]
     report = symrnn.audit(gru, x, lengths=[5, 3], outputs=output)
+    assert "violated" == report.verdict
+    assert any("3 numbers beyond a sequence's length are not 0" in n for n in report.notes)
+    assert report.tensors[0].max_ulps < 1, "statistics are over the sequences only"
+    tolerance = Tolerance(ulps=1)
+    report = symrnn.audit(
+        gru, x, lengths=[5, 3], outputs=output, tolerance=tolerance
+    )
     assert 3 == report.tensors[0].violations
     assert (4, 1) == report.worst.location.index[:2]
-    assert report.tensors[0].max_ulps < 1, "statistics are over the sequences only"
 
 
 # --- what may be given --------------------------------------------------------------
@@ -402,7 +408,12 @@ def test_default_tolerance_is_that_of_assert_close(torch, dtype):
     """
     from torch.testing._comparison import default_tolerances
 
-    report = symrnn.audit(identity(), [1], outputs=np.array([1.0]), dtype=dtype)
+    net = symrnn.load(
+        {f"weight_{kind}_l{n}": [[1]] for kind in ("ih", "hh") for n in (0, 1)},
+        cell="rnn_relu",
+    )
+    report = symrnn.audit(net, [[1]], outputs=np.array([[1.0]]), dtype=dtype)
+    assert "layer 0, forward: its states are not known" in report.unseen
     expected = default_tolerances(getattr(torch, dtype))
     if FORMATS[dtype].precision < 24:
         expected = expected[0], 8 * 2.0 ** -FORMATS[dtype].precision

@@ -199,7 +199,7 @@ def _report(
         layers=() if steps is None else steps.layers,
         unseen=() if steps is None else steps.unseen,
         causes=causes,
-        notes=(*subject.notes, *remark(causes, tensors)),
+        notes=(*subject.notes, *remark(causes, tensors, steps)),
         statements=tuple(state(subject.environment, tolerance, steps, tensors)),
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 from symrnn.audit.activations import ActivationErrors, find_errors
 from symrnn.audit.floating import FloatingDomain
 from symrnn.audit.local import Departure, Judged, judge_steps
-from symrnn.audit.observed import Observed, observe
+from symrnn.audit.observed import Observed, count_padding, observe
 from symrnn.audit.places import Location
 from symrnn.audit.report import Arithmetic, Environment, LayerReport, StepError
 from symrnn.audit.subject import Subject
@@ -27,11 +27,19 @@ __all__ = ["LocalAudit", "audit_steps"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalAudit:
-    """What the local audit contributes to a report."""
+    """What the local audit contributes to a report.
+
+    Attributes:
+        arithmetic: What the bounds assume.
+        layers: What was judged.
+        unseen: What could not be.
+        padding: Number of elements beyond a sequence's length that are not 0.
+    """
 
     arithmetic: Arithmetic
     layers: tuple[LayerReport, ...]
     unseen: tuple[str, ...]
+    padding: int
 
     @property
     def decides(self) -> bool:
@@ -40,8 +48,8 @@ class LocalAudit:
 
     @property
     def violated(self) -> bool:
-        """Whether a state is beyond its bound."""
-        return any(layer.violations for layer in self.layers)
+        """Whether a state is beyond its bound, or padding is not 0."""
+        return bool(self.padding) or any(layer.violations for layer in self.layers)
 
 
 def audit_steps(
@@ -73,6 +81,7 @@ def audit_steps(
         ),
         layers=tuple(_layer_report(judged, subject) for judged in found.values()),
         unseen=tuple(_unseen(net, observed, found.keys())),
+        padding=count_padding(subject.inputs, subject.values),
     )
 
 

@@ -164,9 +164,8 @@ class FloatingDomain(Domain[Floating]):
             value = replace(value, rad=_plus(slack * _INFLATE, value.rad))
         return replace(value, size=self._roughly(value))
 
-    def input(self, values: Exact, t: int) -> Floating:
-        """Take numbers that products are formed of; exact, since the subject saw them."""
-        value = self.matrix(values)
+    def factor(self, value: Floating) -> Floating:
+        """Return an atom made ready to be multiplied by parameters many times."""
         return replace(value, size=self._roughly(value))
 
     def atom(

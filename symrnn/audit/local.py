@@ -30,10 +30,12 @@ import numpy.typing as npt
 
 from symrnn.audit.floating import Floating, FloatingDomain
 from symrnn.audit.observed import Observed
+
 from symrnn.formats import FloatFormat
 from symrnn.inputs import Inputs
 from symrnn.language import Add, Matmul
 from symrnn.network import Network, Place
+from symrnn.numbers import Exact
 from symrnn.program import Instruction, Program, execute, lower
 
 __all__ = ["Departure", "Judged", "judge_steps"]
@@ -190,6 +192,32 @@ def _one_ahead(function: Callable[[A], B], items: Sequence[A]) -> Iterator[B]:
 
 # --- the work, in groups ------------------------------------------------------------
 
+Ball = tuple[Floats, Floats | None]
+"""Midpoints, and radii where numbers are no floats."""
+
+
+def _ball(values: Exact) -> Ball:
+    if values.dtype != object:
+        return values, None
+    from symrnn.domains.enclosure import EnclosureDomain
+
+    flat = EnclosureDomain().matrix(values.reshape(len(values), -1))
+    return flat.mid.reshape(values.shape), flat.rad.reshape(values.shape)
+
+
+def _part(ball: Ball, index: Any) -> Ball:
+    mid, rad = ball
+    return mid[index], None if rad is None else rad[index]
+
+
+def _joined(balls: Sequence[Ball], axis: int = 0) -> Ball:
+    mids, rads = zip(*balls, strict=True)
+    mid = np.concatenate(mids, axis=axis)
+    if all(rad is None for rad in rads):
+        return mid, None
+    filled = [np.zeros_like(m) if r is None else r for m, r in balls]
+    return mid, np.concatenate(filled, axis=axis)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
@@ -200,9 +228,9 @@ class _Group:
     domain: FloatingDomain
     sequences: tuple[int, ...]
     widths: tuple[int, ...]
-    x: Floats  # (time, sequences, features), the layer's own input
+    x: Ball  # (time, sequences, features), the layer's own input
     output: Floats  # (time, sequences, size)
-    initial: Mapping[str, Floats]  # (sequences, size)
+    initial: Mapping[str, Ball]  # (sequences, size)
     finals: Mapping[str, Floats]  # (sequences, size)
 
 
@@ -232,11 +260,11 @@ def _tasks(
                 domain=domain,
                 sequences=tuple(int(b) for b in part),
                 widths=tuple(int(np.count_nonzero(running > t)) for t in range(steps)),
-                x=below[:steps, part],
+                x=_part(below, np.ix_(range(steps), part)),
                 output=output[:steps, part],
                 initial={
-                    state: inputs.initial(state, index, n)[:, start : start + size].T
-                    for state, n in net.state_sizes.items()
+                    s: _ball(inputs.initial(s, index, n)[:, start : start + size].T)
+                    for s, n in net.state_sizes.items()
                 },
                 finals=finals,
             )
@@ -244,14 +272,14 @@ def _tasks(
 
 def _below(
     net: Network, inputs: Inputs, observed: Observed, layer: int
-) -> Floats | None:
+) -> Ball | None:
     """Return the input of a layer, as far as the subject's results show it."""
     if layer == 0:
-        return np.asarray(inputs.x, dtype=np.float64)
-    parts = [observed.outputs.get((layer - 1, d)) for d in net.directions]
-    if any(part is None for part in parts):
+        return _ball(inputs.x)
+    places: list[Place] = [(layer - 1, d) for d in net.directions]
+    if not observed.outputs.keys() >= set(places):
         return None
-    return np.concatenate(parts, axis=2)  # type: ignore[arg-type]
+    return np.concatenate([observed.outputs[p] for p in places], axis=2), None
 
 
 def _judge(group: _Group) -> Judged:
@@ -364,10 +392,7 @@ class _Judge:
             for affine in self.schedule.affine
         }
         # Of all sequences; those that have ended keep what they had, others wait.
-        self.states = {
-            s: self.domain.atom(np.array(group.initial[s], dtype=np.float64).T)
-            for s in hidden
-        }
+        self.states = {s: self._atom(group.initial[s]) for s in hidden}
         shape = (len(group.widths), net.state_sizes[self.first])
         self.found = Judged(
             place=place,
@@ -405,37 +430,39 @@ class _Judge:
 
     def _multiply(self, block: list[tuple[int, int]]) -> dict[int, Any]:
         """Return the inputs of some steps, and all that is affine in them."""
+        x = [_part(self.group.x, (t, slice(width))) for t, width in block]
+        before = [self._before(t, width) for t, width in block]
         leaves = {
-            self.program.x: [self.group.x[t, :width] for t, width in block],
-            self.program.previous[self.first]: [
-                self._before(t, width) for t, width in block
-            ],
+            self.program.x: _joined(x),
+            self.program.previous[self.first]: _joined(before),
         }
-        arrays = {leaf: np.concatenate(parts) for leaf, parts in leaves.items()}
         with self.domain.context():
-            registers = {
-                leaf: self.domain.atom(array.T) for leaf, array in arrays.items()
-            }
+            registers = {leaf: self._atom(ball) for leaf, ball in leaves.items()}
             inputs: dict[Any, Floating] = {}
             for affine in self.schedule.affine:
                 key = (affine.leaves, len(affine.constants))
                 if key not in inputs:
-                    rows = [arrays[leaf] for leaf in affine.leaves]
-                    rows.append(np.ones((len(rows[0]), len(affine.constants))))
-                    inputs[key] = self.domain.input(np.concatenate(rows, axis=1).T, 0)
+                    rows = [leaves[leaf] for leaf in affine.leaves]
+                    rows.append((np.ones((len(rows[0][0]), key[1])), None))
+                    inputs[key] = self.domain.factor(self._atom(_joined(rows, axis=1)))
                 product = self.domain.matmul(self.stacked[affine], inputs[key])
                 registers[affine.target] = product
         return registers
 
-    def _before(self, t: int, width: int) -> Floats:
+    def _atom(self, ball: Ball) -> Floating:
+        mid, rad = ball
+        return self.domain.atom(mid.T, None if rad is None else rad.T)
+
+    def _before(self, t: int, width: int) -> Ball:
         """Return the subject's own first state before step `t`."""
         output, initial = self.group.output, self.group.initial[self.first]
+        started = 0  # how many sequences have a step before
         if self.group.place[1] == "forward":
-            return initial[:width] if t == 0 else output[t - 1, :width]
-        if t + 1 == len(self.group.widths):
-            return initial[:width]
-        later = self.group.widths[t + 1]
-        return np.concatenate([output[t + 1, :later], initial[later:width]])
+            before, started = t - 1, width if t > 0 else 0
+        elif t + 1 < len(self.group.widths):
+            before, started = t + 1, self.group.widths[t + 1]
+        rest = _part(initial, slice(started, width))
+        return _joined([(output[before, :started], None), rest]) if started else rest
 
     def _judge_part(
         self, part: list[tuple[int, int]], registers: dict[int, Any]

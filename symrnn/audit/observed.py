@@ -12,7 +12,7 @@ import numpy.typing as npt
 from symrnn.inputs import Inputs
 from symrnn.network import Network, Place
 
-__all__ = ["Observed", "observe"]
+__all__ = ["Observed", "count_padding", "observe"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -69,6 +69,22 @@ def observe(
             rows = array.reshape(len(net.places), inputs.batch, size)
             finals |= {(p, state): r for p, r in zip(net.places, rows, strict=True)}
     return Observed(outputs=outputs, finals=finals)
+
+
+def count_padding(inputs: Inputs, values: Mapping[str, Floats]) -> int:
+    """Return how many numbers beyond a sequence's length are not 0, as they should be.
+
+    >>> import symrnn, numpy as np
+    >>> from symrnn.inputs import read_inputs
+    >>> net = symrnn.load({"weight_ih_l0": [[1]], "weight_hh_l0": [[1]]}, cell="rnn_tanh")
+    >>> inputs = read_inputs(net, np.ones((3, 2, 1)), lengths=[3, 1])
+    >>> count_padding(inputs, {"output": np.ones((3, 2, 1))})
+    2
+    """
+    if "output" not in values or inputs.layout.packed:
+        return 0
+    steps = _steps_first(inputs, values["output"])
+    return sum(int(np.count_nonzero(steps[n:, b])) for b, n in enumerate(inputs.lengths))
 
 
 def _steps_first(inputs: Inputs, array: Floats) -> Floats:

@@ -28,8 +28,15 @@ def reach_verdict(
     return "violated" if beyond else "holds"
 
 
-def remark(causes: Sequence[str], tensors: Sequence[TensorReport]) -> Iterator[str]:
+def remark(
+    causes: Sequence[str], tensors: Sequence[TensorReport], steps: LocalAudit | None
+) -> Iterator[str]:
     """Yield what a reader of the figures must know."""
+    if steps is not None and steps.padding:
+        yield (
+            f"output: {steps.padding} numbers beyond a sequence's length are not 0, as "
+            "they should be"
+        )
     if all(t.elements == 0 for t in tensors):
         yield "the results have 0 elements, so nothing was compared"
     if causes:
