@@ -31,7 +31,7 @@ LAYERS = [
     ["run"],
     ["evaluate", "schedules", "unroll"],
     ["audit"],
-    ["documents", "diagnose", "measuring"],
+    ["documents", "diagnose", "measuring", "testing"],
     ["calibrate", "demo"],
     ["cli"],
     ["__init__", "__main__"],

@@ -87,7 +87,7 @@ def bound_chart(layer: LayerReport, *, ident: str, title: str) -> Element:
     dots = [
         tag(
             "circle",
-            class_="dot beyond" if errors[t] > bounds[t] else "dot",
+            class_="dot beyond" if layer.ratio_by_step[t] > 1 else "dot",
             cx=round(across(errors[t]), 1),
             cy=round(up(bounds[t]), 1),
             r=2.5,
@@ -107,8 +107,8 @@ def bound_chart(layer: LayerReport, *, ident: str, title: str) -> Element:
     )
     text = (
         f"One dot for each step: its largest error, from {_span(errors)} ulps, against its "
-        f"largest bound, from {_span(bounds)} ulps. Dots above the diagonal are explained by "
-        f"rounding.{some}"
+        f"largest bound, from {_span(bounds)} ulps. Steps with a state beyond its bound are red: "
+        f"{sum(r > 1 for r in layer.ratio_by_step)}.{some}"
     )
     frame = _frame(across, up, "largest error of the step, in ulps", "bound, in ulps")
     return _chart([*frame, diagonal, label, *dots], ident=ident, title=title, text=text)
@@ -222,10 +222,8 @@ class _Steps:
 
     def axis(self, label: str) -> Iterator[Element]:
         """Yield some labels, and the name of the axis."""
-        last = max(0, self.count - 1)
-        ticks = sorted({round(last * i / (_TICKS - 1)) for i in range(_TICKS)})
         across = self.start == _LEFT
-        for tick in ticks:
+        for tick in range(0, self.count, _round_step(self.count)):
             place = self.at((tick + 0.5) / self.size - 0.5)
             yield _tick(place, f"{tick}", across=across)
         yield _axis_label(label, across=across)
@@ -272,6 +270,12 @@ class _Logarithmic:
             yield tag("line", class_="grid", **ends)
             yield _tick(place, _power(power), across=across)
         yield _axis_label(label, across=across)
+
+
+def _round_step(count: int) -> int:
+    """Return the smallest of 1, 2, 5, 10, 20, … that leaves few ticks."""
+    steps = (n * 10**power for power in range(19) for n in (1, 2, 5))
+    return next(step for step in steps if count <= step * _TICKS)
 
 
 def _ends(x1: float, y1: float, x2: float, y2: float) -> dict[str, float]:

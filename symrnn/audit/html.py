@@ -16,9 +16,9 @@ from symrnn.audit.tables import (
     RESULT_HEADINGS,
     cell_text,
     element_rows,
-    layer_row,
+    layer_rows,
     named_elements,
-    result_row,
+    result_rows,
 )
 from symrnn.audit.wording import sentence
 
@@ -64,7 +64,7 @@ def _parts(report: Report) -> Iterator[Element]:
     if report.layers:
         yield _part("Every step from its own inputs", *_local(report))
     if report.tensors:
-        rows = [result_row(t) for t in report.tensors]
+        rows = result_rows(report)
         yield _part(
             "Results against exact values",
             _table(
@@ -111,7 +111,7 @@ def _local(report: Report) -> Iterator[Element]:
     yield _table(
         "Error / bound of all judged states",
         LAYER_HEADINGS,
-        [layer_row(layer) for layer in report.layers],
+        layer_rows(report),
     )
     for i, layer in enumerate(report.layers):
         if layer.judged and layer.ratio_map.size:

@@ -322,8 +322,9 @@ class Report:
 
     @property
     def worst(self) -> StepError | ElementError | None:
-        """The state with the largest error for its bound; where a tolerance decides, the
-        result with the largest error for it.
+        """The state with the largest error for its bound.
+
+        Where a tolerance decides, the result with the largest error for it.
         """
         steps = [layer.worst for layer in self.layers if layer.worst is not None]
         if steps and self.tolerance is None:
@@ -339,8 +340,9 @@ class Report:
 
     @property
     def first_violation(self) -> StepError | ElementError | None:
-        """Where it starts: the first state beyond its derived bound in the order of
-        computing; where a tolerance decides, the first result beyond that.
+        """Where it starts: the first state beyond its derived bound, as computed.
+
+        Where a tolerance decides, the first result beyond that.
         """
         steps = [layer.first_violation for layer in self.layers]
         results = [t.first_violation for t in self.tensors]

@@ -12,16 +12,16 @@ from symrnn.audit.report import (
     StepError,
     TensorReport,
 )
-from symrnn.audit.wording import number, ulps, where
+from symrnn.audit.wording import number, ulps
 
 __all__ = [
     "LAYER_HEADINGS",
     "RESULT_HEADINGS",
     "cell_text",
     "element_rows",
-    "layer_row",
+    "layer_rows",
     "named_elements",
-    "result_row",
+    "result_rows",
 ]
 
 LAYER_HEADINGS = (
@@ -29,7 +29,7 @@ LAYER_HEADINGS = (
     "direction",
     "judged",
     "beyond",
-    "not judged",
+    "unjudged",
     "median",
     "largest",
     "where it is largest",
@@ -43,12 +43,16 @@ RESULT_HEADINGS = (
     "mean",
     "median",
     "max error",
-    "right",
+    "rounded right",
 )
 
 
-def layer_row(layer: LayerReport) -> tuple[str, ...]:
-    """Return what `LAYER_HEADINGS` announce of a layer in one direction."""
+def layer_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return what `LAYER_HEADINGS` announce of each layer and direction."""
+    return [_layer_row(layer) for layer in report.layers]
+
+
+def _layer_row(layer: LayerReport) -> tuple[str, ...]:
     worst = layer.worst
     return (
         str(layer.layer),
@@ -64,17 +68,26 @@ def layer_row(layer: LayerReport) -> tuple[str, ...]:
 
 def _within(error: StepError) -> str:
     """Return the place within a layer and direction."""
-    return where(error.location).split(", ", 2)[2]
+    found = error.location
+    parts = [("batch", found.batch), ("step", found.step), ("unit", found.unit)]
+    return ", ".join(f"{name} {n}" for name, n in parts if n is not None)
 
 
-def result_row(tensor: TensorReport) -> tuple[str, ...]:
-    """Return what `RESULT_HEADINGS` announce of a result."""
+def result_rows(report: Report) -> list[tuple[str, ...]]:
+    """Return what `RESULT_HEADINGS` announce of each result."""
+    return [
+        _result_row(tensor, stated=report.tolerance is not None)
+        for tensor in report.tensors
+    ]
+
+
+def _result_row(tensor: TensorReport, *, stated: bool) -> tuple[str, ...]:
     rounded = tensor.correctly_rounded
     return (
         tensor.name,
         str(tensor.shape),
         f"{tensor.elements:,}",
-        "-" if tensor.violations is None else f"{tensor.violations:,}",
+        f"{tensor.violations:,}" if tensor.violations or stated else "-",
         number(tensor.max_ulps),
         number(tensor.mean_ulps),
         number(tensor.median_ulps),

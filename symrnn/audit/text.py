@@ -20,9 +20,9 @@ from symrnn.audit.tables import (
     RESULT_HEADINGS,
     cell_text,
     element_rows,
-    layer_row,
+    layer_rows,
     named_elements,
-    result_row,
+    result_rows,
 )
 from symrnn.audit.wording import headline, printable, sentence
 
@@ -81,14 +81,10 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     yield from (_indented(_text(f"not finite: {cause}")) for cause in report.causes)
     if report.layers:
         yield from _heading("Every step from its own inputs and states: error / bound")
-        yield _table(
-            LAYER_HEADINGS, [layer_row(layer) for layer in report.layers], range(2, 7)
-        )
+        yield _table(LAYER_HEADINGS, layer_rows(report), range(2, 7))
     if report.tensors:
         yield from _heading("Results against exact values")
-        yield _table(
-            RESULT_HEADINGS, [result_row(t) for t in report.tensors], range(2, 9)
-        )
+        yield _table(RESULT_HEADINGS, result_rows(report), range(2, 9))
     yield from _elements(report)
     if report.unseen:
         yield from _heading("Could not be judged")
@@ -120,7 +116,7 @@ def _section(section: Section) -> Iterator[RenderableType]:
 
 def _claims(report: Report) -> Iterator[RenderableType]:
     said = [("note", text) for text in report.notes]
-    said += [(s.kind, s.text) for s in report.statements]
+    said += [(k, s.text) for k in _COLOURS for s in report.statements if s.kind == k]
     said.append(("environment", str(report.environment)))
     yield _grid(said, indent=0)
 
@@ -133,7 +129,7 @@ def _heading(title: str) -> Iterator[RenderableType]:
 def _table(
     headings: Sequence[str], rows: Sequence[Sequence[str]], figures: Container[int]
 ) -> RenderableType:
-    table = Table(box=_RULED, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table = Table(box=_RULED, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     for i, name in enumerate(headings):
         right = i in figures
         table.add_column(

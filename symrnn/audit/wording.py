@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from symrnn.audit.places import Location
 from symrnn.audit.report import ElementError, Report, StepError, TensorReport
@@ -58,26 +59,35 @@ def _decisive(report: Report) -> StepError | ElementError | None:
 
 
 def _held(report: Report) -> str:
-    judged = sum(layer.judged for layer in report.layers)
-    compared = sum(t.elements for t in report.tensors if _was_compared(t))
-    in_tolerance = f"every one of {compared:,} results is within tolerance"
-    if not judged:
-        if compared and report.tolerance is not None:
-            return f"in tolerance: {in_tolerance}"
+    """Return what a verdict of "holds" rests on."""
+    parts = [*_held_steps(report), *_held_results(report)]
+    beyond = sum(layer.violations for layer in report.layers)
+    if beyond:  # a tolerance was stated, and decides
+        parts = [*_held_results(report), f"{beyond:,} states are beyond their bounds"]
+    if not parts:
         return "nothing was judged"
-    probable = (
-        report.arithmetic is not None and report.arithmetic.probability is not None
-    )
-    bound = "probable" if probable else "proven"
-    text = f"explained by rounding: every one of {judged:,} states is within its {bound} bound"
-    if compared and report.tolerance is not None:
-        text += f", {in_tolerance}"
+    steps = not beyond and any(layer.judged for layer in report.layers)
     unjudged = sum(layer.unjudged for layer in report.layers)
     if unjudged:
-        text += f"; {unjudged:,} states could not be judged"
+        parts.append(f"{unjudged:,} states could not be judged")
     if report.unseen:
-        text += f"; not judged: {', '.join(u.partition(':')[0] for u in report.unseen)}"
-    return text
+        places = "; ".join(text.partition(":")[0] for text in report.unseen)
+        parts.append(f"not judged: {places}")
+    return f"{'explained by rounding' if steps else 'in tolerance'}: {'; '.join(parts)}"
+
+
+def _held_steps(report: Report) -> Iterator[str]:
+    judged = sum(layer.judged for layer in report.layers)
+    known = report.arithmetic
+    bound = "proven" if known is None or known.probability is None else "probable"
+    if judged:
+        yield f"every one of {judged:,} states is within its {bound} bound"
+
+
+def _held_results(report: Report) -> Iterator[str]:
+    compared = sum(t.elements for t in report.tensors if _was_compared(t))
+    if compared and report.tolerance is not None:
+        yield f"every one of {compared:,} results is within tolerance"
 
 
 def _was_compared(tensor: TensorReport) -> bool:
