@@ -192,7 +192,7 @@ def _native_fma(a: Floats, b: Floats, c: Floats) -> Floats:
     result = np.where(safe, result, product + c)
     hard = ~safe & np.isfinite(a) & np.isfinite(b) & np.isfinite(c)
     hard &= (a != 0) & (b != 0)
-    for index in zip(*np.nonzero(hard), strict=True):
+    for index in map(tuple, np.argwhere(hard)):
         result[index] = _exact_fma(float(a[index]), float(b[index]), float(c[index]))
     return result
 

@@ -304,6 +304,7 @@ def _rounded_image(
             upper = np.where(error > 0, np.nextafter(upper, np.inf), upper)
             low, high = arithmetic.nearest(lower), arithmetic.nearest(upper)
             result = np.where(low == high, np.copysign(low, value), np.nan)
+            result = np.where((x == 0) & (result == 0), x, result)  # tanh(-0) = -0
         infinite = ~np.isfinite(x)
         result[infinite] = arithmetic.nearest(function.numpy(x[infinite]))
     hard = np.isnan(result) & ~infinite
