@@ -288,12 +288,12 @@ def test_padding_that_is_not_zero_is_found(torch):
     output[4, 1] = output[2, 1]
     report = symrnn.audit(gru, x, lengths=[5, 3], outputs=output)
     assert "violated" == report.verdict
-    assert any("3 numbers beyond a sequence's length are not 0" in n for n in report.notes)
+    assert any(
+        "3 numbers beyond a sequence's length are not 0" in n for n in report.notes
+    )
     assert report.tensors[0].max_ulps < 1, "statistics are over the sequences only"
     tolerance = Tolerance(ulps=1)
-    report = symrnn.audit(
-        gru, x, lengths=[5, 3], outputs=output, tolerance=tolerance
-    )
+    report = symrnn.audit(gru, x, lengths=[5, 3], outputs=output, tolerance=tolerance)
     assert 3 == report.tensors[0].violations
     assert (4, 1) == report.worst.location.index[:2]
 

@@ -130,7 +130,9 @@ def _activations(subject: Subject) -> dict[str, ActivationErrors]:
         if isinstance(node, Elementwise)
     }
     return {
-        name: find_errors(name, subject.format, subject.environment)
+        name: find_errors(
+            name, subject.format, subject.environment, kernel=subject.kernel
+        )
         for name in sorted(names)
     }
 

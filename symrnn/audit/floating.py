@@ -38,6 +38,7 @@ Note [Underflow]
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -293,13 +294,13 @@ class FloatingDomain(Domain[Floating]):
             within = np.broadcast_to(within, mid.shape)
             rad = rad + _flat(self._errors(function).bound, a.mid, within, most)
             rad *= _INFLATE
+        if not math.isfinite(float(np.sum(a.mid))):  # nothing follows from NaN
+            rad = np.where(np.isfinite(a.mid), rad, np.inf)
         return self.atom(mid, rad, spread)
 
     def _errors(self, function: ElementwiseFunction) -> ActivationErrors:
         if function.name not in self.activations:
-            self.activations[function.name] = assumed_errors(
-                function.name, self.target
-            )
+            self.activations[function.name] = assumed_errors(function.name, self.target)
         return self.activations[function.name]
 
     def _underflow(self, a: Floating) -> float:

@@ -30,7 +30,6 @@ import numpy.typing as npt
 
 from symrnn.audit.floating import Floating, FloatingDomain
 from symrnn.audit.observed import Observed
-
 from symrnn.formats import FloatFormat
 from symrnn.inputs import Inputs
 from symrnn.language import Add, Matmul
@@ -270,9 +269,7 @@ def _tasks(
             )
 
 
-def _below(
-    net: Network, inputs: Inputs, observed: Observed, layer: int
-) -> Ball | None:
+def _below(net: Network, inputs: Inputs, observed: Observed, layer: int) -> Ball | None:
     """Return the input of a layer, as far as the subject's results show it."""
     if layer == 0:
         return _ball(inputs.x)
@@ -653,9 +650,7 @@ def _overwrite(old: Floating, new: Floating, width: int) -> Floating:
         first = np.broadcast_to(first, (first.shape[0], width))
         return np.concatenate([first.T, rest[:, width:].T]).T
 
-    return Floating(
-        mid=joined("mid"), rad=joined("rad")
-    )
+    return Floating(mid=joined("mid"), rad=joined("rad"))
 
 
 def _earlier(a: Departure | None, b: Departure | None) -> Departure | None:

@@ -84,7 +84,9 @@ def count_padding(inputs: Inputs, values: Mapping[str, Floats]) -> int:
     if "output" not in values or inputs.layout.packed:
         return 0
     steps = _steps_first(inputs, values["output"])
-    return sum(int(np.count_nonzero(steps[n:, b])) for b, n in enumerate(inputs.lengths))
+    return sum(
+        int(np.count_nonzero(steps[n:, b])) for b, n in enumerate(inputs.lengths)
+    )
 
 
 def _steps_first(inputs: Inputs, array: Floats) -> Floats:

@@ -46,6 +46,7 @@ class Subject:
         notes: What a reader must know.
         inner: The outputs of the layers below the last, from the first on, as far as
             they are known; shaped as the output.
+        kernel: Which code computed its activations; see `symrnn.audit.kernels`.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Subject:
     environment: Environment
     notes: tuple[str, ...]
     inner: tuple[npt.NDArray[np.float64], ...] = ()
+    kernel: str = "elementwise"
 
     @cached_property
     def grids(self) -> dict[str, Grid]:

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn import __version__
+from symrnn.audit.kernels import layer_kernel
 from symrnn.audit.report import Environment
 from symrnn.audit.rounding import round_inputs
 from symrnn.audit.subject import (
@@ -91,6 +92,7 @@ def run_torch(
         format=target,
         values=values,
         inner=inner,
+        kernel=_kernel(module, net, inputs, environment, ragged=ragged),
         environment=environment,
         notes=(*notes, *changed),
     )
@@ -240,6 +242,20 @@ def _cut_off(module: Any, layers: int) -> Any:
     state = module.state_dict()
     part.load_state_dict({name: state[name] for name in part.state_dict()})
     return part.train(module.training)
+
+
+def _kernel(
+    module: Any, net: Network, inputs: Inputs, environment: Environment, *, ragged: bool
+) -> str:
+    return layer_kernel(
+        "lstm" if "LSTM" in type(module).__name__ else "other",
+        find_format(environment.dtype),
+        grad=environment.grad_mode == "grad",
+        onednn=bool(environment.onednn) and environment.device == "cpu",
+        single_step=net.single_step,
+        projected=bool(getattr(module, "proj_size", 0)),
+        packed=ragged or inputs.layout.packed,
+    )
 
 
 def _environment(target: FloatFormat, device: Any) -> Environment:
