@@ -82,12 +82,12 @@ def result_rows(report: Report) -> list[tuple[str, ...]]:
 
 
 def _result_row(tensor: TensorReport, *, stated: bool) -> tuple[str, ...]:
-    rounded = tensor.correctly_rounded
+    beyond, rounded = tensor.violations, tensor.correctly_rounded
     return (
         tensor.name,
         str(tensor.shape),
         f"{tensor.elements:,}",
-        f"{tensor.violations:,}" if tensor.violations or stated else "-",
+        f"{beyond:,}" if beyond or (stated and beyond is not None) else "-",
         number(tensor.max_ulps),
         number(tensor.mean_ulps),
         number(tensor.median_ulps),

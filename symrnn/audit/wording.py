@@ -63,13 +63,13 @@ def _held(report: Report) -> str:
     parts = [*_held_steps(report), *_held_results(report)]
     beyond = sum(layer.violations for layer in report.layers)
     if beyond:  # a tolerance was stated, and decides
-        parts = [*_held_results(report), f"{beyond:,} states are beyond their bounds"]
+        parts = [*_held_results(report), f"states beyond their bounds: {beyond:,}"]
     if not parts:
         return "nothing was judged"
     steps = not beyond and any(layer.judged for layer in report.layers)
     unjudged = sum(layer.unjudged for layer in report.layers)
     if unjudged:
-        parts.append(f"{unjudged:,} states could not be judged")
+        parts.append(f"states that could not be judged: {unjudged:,}")
     if report.unseen:
         places = "; ".join(text.partition(":")[0] for text in report.unseen)
         parts.append(f"not judged: {places}")
@@ -81,13 +81,17 @@ def _held_steps(report: Report) -> Iterator[str]:
     known = report.arithmetic
     bound = "proven" if known is None or known.probability is None else "probable"
     if judged:
-        yield f"every one of {judged:,} states is within its {bound} bound"
+        yield f"{_every(judged, 'state')} is within its {bound} bound"
 
 
 def _held_results(report: Report) -> Iterator[str]:
     compared = sum(t.elements for t in report.tensors if _was_compared(t))
     if compared and report.tolerance is not None:
-        yield f"every one of {compared:,} results is within tolerance"
+        yield f"{_every(compared, 'result')} is within tolerance"
+
+
+def _every(count: int, noun: str) -> str:
+    return f"the one {noun}" if count == 1 else f"every one of {count:,} {noun}s"
 
 
 def _was_compared(tensor: TensorReport) -> bool:
