@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from flint import arb
@@ -29,7 +29,7 @@ from symrnn.functions import FUNCTIONS, ElementwiseFunction
 from symrnn.numbers import Exact, to_fraction
 from symrnn.rounding import Arithmetic, Floats
 
-__all__ = ["Fused", "ProductOrder", "RoundedDomain"]
+__all__ = ["Fused", "ProductOrder", "Products", "RoundedDomain", "Tree", "TreeOrder"]
 
 Fused = Literal["hadamard", "matmul"]
 """A kind of product that is added to a sum by fused multiply-adds."""
@@ -106,6 +106,57 @@ class ProductOrder:
         return first
 
 
+Tree: TypeAlias = "int | tuple[Tree, Tree]"
+"""An order of additions: a term's number, or the sum of two trees."""
+
+
+@dataclass(frozen=True)
+class TreeOrder:
+    """Any order at all, as `symrnn.schedules.reveal_order` finds it.
+
+    Attributes:
+        tree: Which partial sums are added; every term occurs once.
+        fused: The terms that are multiplied and added with one rounding.
+
+    >>> order = TreeOrder(((0, 2), 1))
+    >>> a, b = np.array([[2.0**24, 1.0, -(2.0**24)]]), np.ones((3, 1))
+    >>> order.product(Arithmetic(find_emulated_format("float32")), a, b).tolist()
+    [[1.0]]
+    """
+
+    tree: Tree
+    fused: frozenset[int] = frozenset()
+
+    def product(self, arithmetic: Arithmetic, a: Floats, b: Floats) -> Floats:
+        """Return the matrix product, as `ProductOrder.product`."""
+
+        def total(tree: Tree) -> Floats:
+            added: list[Tree] = []  # what joins the first term, the last one first
+            while not isinstance(tree, int):
+                first, second = tree
+                alone = isinstance(first, int)
+                if alone and (not isinstance(second, int) or first in self.fused):
+                    first, second = second, first
+                added.append(second)
+                tree = first
+            value = arithmetic.multiply(a[:, tree, None], b[tree])
+            for part in reversed(added):
+                if isinstance(part, int) and part in self.fused:
+                    value = arithmetic.fma(a[:, part, None], b[part], value)
+                else:
+                    value = arithmetic.add(value, total(part))
+            return value
+
+        return total(self.tree)
+
+
+class Products(Protocol):
+    """An order of the sums in matrix products: `ProductOrder`, `TreeOrder`, or one's own."""
+
+    def product(self, arithmetic: Arithmetic, a: Floats, b: Floats) -> Floats:
+        """Return the product of `a` (m, n) and `b` (n, k), rounded step by step."""
+
+
 def _pairwise(arithmetic: Arithmetic, a: Floats, b: Floats) -> Floats:
     if len(a) == 1:
         return arithmetic.multiply(a[0], b[0])
@@ -148,6 +199,8 @@ class RoundedDomain(Domain[Floats]):
         format: A `FloatFormat` or the name of one, as `find_emulated_format` takes it.
         accumulate: The format inside equations.
         products: The order in which dot products are added.
+        choose: What chooses the order instead, from the number of terms and the number of
+            columns of the right factor: libraries have other kernels for other shapes.
         fused: Which unnamed products are, where an equation adds them to something,
             accumulated onto it term by term with one rounding each: a ⊙ b in ``c + a ⊙ b``
             if ``"hadamard"``, W h in ``c + W h`` if ``"matmul"``, one lane only.
@@ -175,7 +228,8 @@ class RoundedDomain(Domain[Floats]):
         format: str | FloatFormat,
         *,
         accumulate: str | FloatFormat | None = None,
-        products: ProductOrder | None = None,
+        products: Products | None = None,
+        choose: Callable[[int, int], Products] | None = None,
         fused: Collection[Fused] = (),
         functions: Mapping[str, Callable[[Floats], Floats]] | None = None,
     ) -> None:
@@ -184,6 +238,7 @@ class RoundedDomain(Domain[Floats]):
         if accumulate is not None:
             self._inner = Arithmetic(find_emulated_format(accumulate))
         self._products = products or ProductOrder()
+        self._choose = choose
         self._fused = frozenset(fused)
         self._functions = dict(functions or {})
 
@@ -199,7 +254,10 @@ class RoundedDomain(Domain[Floats]):
         return a if self._inner is self._stored else self._stored.nearest(a)
 
     def matmul(self, a: Floats, b: Floats) -> Floats:
-        result = self._products.product(self._inner, a, b)
+        order = self._products
+        if self._choose is not None:
+            order = self._choose(*b.shape)
+        result = order.product(self._inner, a, b)
         return _product("matmul", result, a, b) if "matmul" in self._fused else result
 
     def add(self, *terms: Floats) -> Floats:

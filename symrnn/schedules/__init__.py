@@ -26,12 +26,14 @@ from symrnn.inputs import Inputs
 from symrnn.network import Network
 from symrnn.rounding import Floats
 from symrnn.run import run
+from symrnn.schedules.reveal import reveal_order
 from symrnn.schedules.schedule import Schedule, as_written
 from symrnn.schedules.torch_orders import (
     onednn,
     torch_cpu,
     torch_functions,
     torch_order,
+    torch_products,
 )
 
 __all__ = [
@@ -40,8 +42,10 @@ __all__ = [
     "as_written",
     "emulate",
     "find_schedule",
+    "reveal_order",
     "torch_functions",
     "torch_order",
+    "torch_products",
 ]
 
 SCHEDULES: dict[str, Callable[[Cell], Schedule]] = {

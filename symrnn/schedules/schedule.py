@@ -10,7 +10,7 @@ from fractions import Fraction
 from sympy import MatrixExpr
 
 from symrnn.cells import Cell, Equation
-from symrnn.domains.rounded import Fused, ProductOrder, RoundedDomain
+from symrnn.domains.rounded import Fused, ProductOrder, Products, RoundedDomain
 from symrnn.errors import EquationError
 from symrnn.formats import FloatFormat, find_emulated_format
 from symrnn.network import Network
@@ -30,6 +30,8 @@ class Schedule:
         order: A cell with the same parameters and states whose equations are in the order
             of computation; each value that is stored has a name there.
         products: The order of the sums in matrix products.
+        choose: What chooses that order instead, by a product's shape; see
+            `RoundedDomain`.
         accumulate: The format of operations inside an equation where numbers are stored
             in a narrower one; ``None`` rounds every operation to the format stored.
         fused: Which products are added by fused multiply-adds; see `RoundedDomain`.
@@ -42,7 +44,8 @@ class Schedule:
     name: str
     cell: Cell
     order: Cell
-    products: ProductOrder = field(default_factory=ProductOrder)
+    products: Products = field(default_factory=ProductOrder)
+    choose: Callable[[int, int], Products] | None = None
     accumulate: str | None = None
     fused: tuple[Fused, ...] = ()
 
@@ -83,6 +86,7 @@ class Schedule:
             target,
             accumulate=inner,
             products=self.products,
+            choose=self.choose,
             fused=self.fused,
             functions=functions,
         )

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import numpy as np
 from sympy import MatrixExpr
 
 from symrnn.cells import Cell, hidden_size, previous, quantity, x
-from symrnn.domains.rounded import ProductOrder
+from symrnn.domains.rounded import ProductOrder, TreeOrder
 from symrnn.errors import UnsupportedError
+from symrnn.formats import FORMATS
 from symrnn.language import (
     Named,
     add,
@@ -24,9 +26,10 @@ from symrnn.language import (
 )
 from symrnn.network import Network
 from symrnn.rounding import Floats
+from symrnn.schedules.reveal import reveal_order
 from symrnn.schedules.schedule import Schedule
 
-__all__ = ["onednn", "torch_cpu", "torch_functions", "torch_order"]
+__all__ = ["onednn", "torch_cpu", "torch_functions", "torch_order", "torch_products"]
 
 
 def torch_order(
@@ -90,6 +93,38 @@ def torch_functions(
         return lambda x: evaluate(name, x)
 
     return {name: function(name) for name in ("tanh", "sigmoid")}
+
+
+def torch_products(format: str, rows: int) -> Callable[[int, int], TreeOrder]:
+    """Return the order of torch's linear maps, asked of the torch that is installed.
+
+    The order of the first element is asked for (row and column 0), and taken for all.
+
+    Args:
+        format: ``"float32"`` or ``"float64"``.
+        rows: How many rows the weights have, those of all gates together.
+
+    Returns:
+        What maps a number of terms and of columns to an order, for `Schedule.choose`. It
+        remembers its answers; an answer takes about terms² / 2 calls of torch.
+    """
+    import torch
+
+    dtype = getattr(torch, format)
+    zeros = torch.zeros(rows, dtype=dtype)
+
+    @lru_cache
+    def choose(terms: int, columns: int) -> TreeOrder:
+        weights = torch.zeros(rows, terms, dtype=dtype)
+        x = torch.zeros(columns, terms, dtype=dtype)
+
+        def dot(a: Floats, b: Floats) -> float:
+            weights[0], x[0] = torch.from_numpy(a), torch.from_numpy(b)
+            return float(torch.nn.functional.linear(x, weights, zeros)[0, 0])
+
+        return reveal_order(dot, terms, FORMATS[format])
+
+    return choose
 
 
 def torch_cpu(cell: Cell) -> Schedule:
