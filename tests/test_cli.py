@@ -68,7 +68,7 @@ def test_evaluate_prints_the_digits_of_the_api(folder):
 def test_evaluate_writes_json_and_csv(folder):
     """Both hold decimal strings of the results that were asked for."""
     options = ("--places", "4", "--what", "output,h_n")
-    text = run("evaluate", "model.json", "-i", "x.json", *options, "--format", "json")
+    text = run("evaluate", "model.json", "-i", "x.json", *options, "--report", "json")
     assert {"output": FOUR, "h_n": [FOUR[-1]]} == json.loads(text.stdout)
     table = run("evaluate", "model.json", "-i", "x.json", *options, "--format", "csv")
     rows = list(csv.reader(io.StringIO(table.stdout)))
@@ -95,7 +95,7 @@ def test_evaluate_agrees_in_every_domain(folder, domain):
     """Three arithmetics print the same digits."""
     result = run(
         *("evaluate", "model.json", "-i", "x.json", "--domain", domain),
-        *("--places", "4", "--format", "json"),
+        *("--places", "4", "--report", "json"),
     )
     assert {"output": FOUR} == json.loads(result.stdout)
 
@@ -114,7 +114,7 @@ def test_every_kind_of_input_is_the_same(folder, name):
     elif name != "x.json":
         Path(name).write_text("# three steps\n3\n4.0 # four\n\n50e-1\n")
     result = run(
-        *("evaluate", "model.json", "-i", name, "--places", "4", "--format", "json"),
+        *("evaluate", "model.json", "-i", name, "--places", "4", "--report", "json"),
         stdin=stdin,
     )
     assert {"output": FOUR} == json.loads(result.stdout)
@@ -127,7 +127,7 @@ def test_text_is_taken_exactly_as_written(folder):
     Path("relu.json").write_text(json.dumps(relu))
     for name, text in {"x.json": "[[0.1], [0.2]]", "x.csv": "0.1\n0.2\n"}.items():
         Path(name).write_text(text)
-        result = run("evaluate", "relu.json", "-i", name, "--exact", "--format", "json")
+        result = run("evaluate", "relu.json", "-i", name, "--exact", "--report", "json")
         assert {"output": [["1/10"], ["1/6"]]} == json.loads(result.stdout)
 
 
@@ -142,7 +142,7 @@ def test_states_and_lengths_reach_the_network(folder):
     Path("all.json").write_text(
         json.dumps({"x": batch, "h_0": h, "c_0": c, "lengths": [1, 2]})
     )
-    common = ("evaluate", "lstm.json", "--format", "json")
+    common = ("evaluate", "lstm.json", "--report", "json")
     apart = run(*common, "-i", "x.json", "--hx", "hx.json", "--lengths", "1,2")
     together = run(*common, "-i", "all.json")
     assert {"output": wanted} == json.loads(apart.stdout) == json.loads(together.stdout)
@@ -169,7 +169,7 @@ def test_a_device_is_written_to_not_replaced(folder):
 
 def test_audit_runs_torch_and_says_what_was_rounded(folder, torch):
     """A file's network holds in torch; its decimal weights were rounded, it says."""
-    result = run("audit", "model.json", "-i", "x.json", "--format", "json")
+    result = run("audit", "model.json", "-i", "x.json", "--report", "json")
     report = json.loads(result.stdout)
     assert (0, True, "float32") == (result.exit_code, report["passed"], report["dtype"])
     assert "2 parameters were rounded to float32" in report["notes"][0]
@@ -180,7 +180,7 @@ def test_audit_of_a_torch_file_rounds_nothing(folder, torch):
     gru = torch.nn.GRU(2, 3, 2, bidirectional=True)
     torch.save(gru.state_dict(), "gru.pt")
     np.save("x.npy", np.ones((4, 2), dtype=np.float32))
-    result = run("audit", "gru.pt", "-i", "x.npy", "--format", "json")
+    result = run("audit", "gru.pt", "-i", "x.npy", "--report", "json")
     report = json.loads(result.stdout)
     wanted = symrnn.audit(gru, torch.ones(4, 2)).to_dict()
     assert 0 == result.exit_code
@@ -223,7 +223,7 @@ def test_audit_judges_given_outputs(folder):
     np.savez("out.npz", output=wrong)
     result = run(
         *("audit", "model.json", "-i", "x.json", "--outputs", "out.npz"),
-        *("--atol", "1e-6", "--format", "json"),
+        *("--atol", "1e-6", "--report", "json"),
     )
     report = json.loads(result.stdout)
     assert (1, "violated") == (result.exit_code, report["verdict"])

@@ -9,6 +9,7 @@ from typing import Any
 from symrnn.arrays import Array, PackedArray
 from symrnn.audit.compare import compare
 from symrnn.audit.derived import audit_steps
+from symrnn.audit.emulated import run_emulated
 from symrnn.audit.enclosure import planned_places
 from symrnn.audit.report import Arithmetic as Arithmetic
 from symrnn.audit.report import ElementError as ElementError
@@ -26,7 +27,9 @@ from symrnn.audit.tolerance import default_tolerance
 from symrnn.audit.torch_run import run_torch
 from symrnn.errors import SourceError
 from symrnn.evaluate import MAX_PRECISION, evaluate_inputs
+from symrnn.formats import FloatFormat
 from symrnn.network import Network
+from symrnn.schedules import Schedule
 from symrnn.sources import is_torch_module, load, recurrent_module
 from symrnn.trace import Trace
 
@@ -55,6 +58,8 @@ def audit(
     lengths: Any = None,
     outputs: Any = None,
     dtype: Any = None,
+    format: str | FloatFormat | None = None,
+    schedule: Schedule | str | None = None,
     tolerance: Tolerance | None = None,
     grad: bool = False,
     prefix: str | None = None,
@@ -96,6 +101,11 @@ def audit(
             as tensors, arrays or a ``PackedSequence``, to be judged instead of torch's;
             ``h`` or ``(h, c)`` for a single-step cell.
         dtype: The float format of `outputs`, such as ``"float32"``; theirs by default.
+        format: Emulate the network in this float format, instead of running torch:
+            ``"bfloat16"``, ``"float8_e4m3fn"``, ``"p11e5"``, …; what would be lost? Every
+            operation is correctly rounded; errors are against the exact values for the
+            parameters and inputs as given.
+        schedule: The order of operations of that run; see `symrnn.schedules`.
         tolerance: What is allowed between a result and its exact value. Stated, it
             decides instead of the derived bounds, which are reported all the same. Where
             the states from which a layer starts are not known,
@@ -137,7 +147,13 @@ def audit(
             f"Tolerance(1e-6, 1e-8) (got {tolerance!r})"
         )
     net = load(model, prefix=prefix)
-    if outputs is not None:
+    if format is not None:
+        if outputs is not None or dtype is not None:
+            raise TypeError(
+                "format= emulates a run; give it without outputs= and dtype="
+            )
+        subject = run_emulated(net, x, hx, lengths, format, schedule)
+    elif outputs is not None:
         subject = read_subject(net, x, hx, lengths, outputs, dtype)
     elif is_torch_module(model):
         _require_own_dtype(net, dtype)
@@ -146,7 +162,8 @@ def audit(
     else:
         raise SourceError(
             f"a {type(model).__name__} cannot be run as a subject; give a live torch "
-            "module, or what somebody computed as outputs=(output, h_n)"
+            "module, what somebody computed as outputs=(output, h_n), or the format= to "
+            "emulate it in"
         )
     return _report(
         subject,
@@ -224,8 +241,7 @@ def _judge(
 ) -> tuple[TensorReport, ...]:
     target = subject.format
     trace = evaluate_inputs(
-        subject.net,
-        subject.inputs,
+        *(subject.original or (subject.net, subject.inputs)),
         places=planned_places(target),
         keep="states",
         max_precision=max_precision,

@@ -18,7 +18,7 @@ from symrnn.audit.places import Location
 from symrnn.audit.report import Arithmetic, Environment, LayerReport, StepError
 from symrnn.audit.subject import Subject
 from symrnn.audit.summary import float_text
-from symrnn.formats import FORMATS, FloatFormat, find_format
+from symrnn.formats import FORMATS, FloatFormat, find_emulated_format
 from symrnn.language import Elementwise, postorder
 from symrnn.network import Network
 
@@ -114,7 +114,7 @@ def floating_domain(subject: Subject, accumulate: str | None = None) -> Floating
 def _accumulation(target: FloatFormat, given: str | None) -> FloatFormat:
     if given is None:
         return FORMATS["float32"] if target.precision < 24 else target
-    chosen = find_format(given)
+    chosen = find_emulated_format(given)
     if chosen.precision < target.precision:
         raise ValueError(
             f"accumulate must be at least as precise as {target.name} (got {given!r})"

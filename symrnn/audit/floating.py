@@ -50,6 +50,7 @@ from symrnn import directed
 from symrnn.audit.activations import ActivationErrors, assumed_errors
 from symrnn.directed import gamma
 from symrnn.domains.base import Domain, Interval
+from symrnn.domains.enclosure import Enclosed, EnclosureDomain
 from symrnn.formats import FloatFormat, as_float
 from symrnn.functions import ElementwiseFunction
 from symrnn.numbers import Exact
@@ -153,7 +154,7 @@ class FloatingDomain(Domain[Floating]):
     def matrix(self, values: Exact) -> Floating:
         if values.dtype != object:
             return self.atom(values)
-        found = _enclosures().matrix(values)
+        found = EnclosureDomain().matrix(values)
         return self.atom(found.mid, found.rad if np.any(found.rad) else None)
 
     def parameter(self, name: str, values: Exact, place: tuple[int, str]) -> Floating:
@@ -358,7 +359,7 @@ class FloatingDomain(Domain[Floating]):
         return [list(zip(mids, found, strict=True)) for mids, found in pairs]
 
     def interval(self, element: Any) -> Interval:
-        return _enclosures().interval(element)
+        return EnclosureDomain().interval(element)
 
     def _joined(self, parts: Sequence[Floating], join: Any) -> Floating:
         settled = [self.settle(part) for part in parts]
@@ -385,7 +386,8 @@ class FloatingDomain(Domain[Floating]):
         size = _size(a)
         if size.dtype == self.rough:
             return size
-        found = size.astype(self.rough) * self.rough(1 + 2.0**-22)
+        found: npt.NDArray[Any] = size.astype(self.rough)
+        found *= self.rough(1 + 2.0**-22)
         # Products of subnormal numbers take twenty times as long.
         np.maximum(found, self.rough(_TINY), out=found, where=size > 0)
         return found
@@ -399,16 +401,8 @@ def _image(
 ) -> tuple[Floats, Floats]:
     if function.enclose is not None:
         return _flat(function.enclose, mid, rad)
-    from symrnn.domains.enclosure import Enclosed
-
-    image = _enclosures().elementwise(function, Enclosed(mid, rad))
+    image = EnclosureDomain().elementwise(function, Enclosed(mid, rad))
     return image.mid, image.rad
-
-
-def _enclosures() -> Domain[Any]:
-    from symrnn.domains.enclosure import EnclosureDomain
-
-    return EnclosureDomain()
 
 
 def _flat(function: Any, *arrays: Floats) -> Any:

@@ -30,6 +30,7 @@ import numpy.typing as npt
 
 from symrnn.audit.floating import Floating, FloatingDomain
 from symrnn.audit.observed import Observed
+from symrnn.domains.enclosure import EnclosureDomain
 from symrnn.formats import FloatFormat
 from symrnn.inputs import Inputs
 from symrnn.language import Add, Matmul
@@ -198,8 +199,6 @@ Ball = tuple[Floats, Floats | None]
 def _ball(values: Exact) -> Ball:
     if values.dtype != object:
         return values, None
-    from symrnn.domains.enclosure import EnclosureDomain
-
     flat = EnclosureDomain().matrix(values.reshape(len(values), -1))
     return flat.mid.reshape(values.shape), flat.rad.reshape(values.shape)
 
@@ -259,7 +258,7 @@ def _tasks(
                 domain=domain,
                 sequences=tuple(int(b) for b in part),
                 widths=tuple(int(np.count_nonzero(running > t)) for t in range(steps)),
-                x=_part(below, np.ix_(range(steps), part)),
+                x=_part(below, np.ix_(np.arange(steps), part)),
                 output=output[:steps, part],
                 initial={
                     s: _ball(inputs.initial(s, index, n)[:, start : start + size].T)
@@ -482,7 +481,7 @@ class _Judge:
         prepared = {r: registers[r] for r in self.schedule.kept if r in registers}
         steps: list[dict[int, Any]] = []
         start = 0
-        for t, width in part:
+        for _, width in part:
             here = self.parameters | _cut(prepared, start, start + width)
             for state, value in self.states.items():
                 here[self.program.previous[state]] = _columns(value, 0, width)

@@ -344,8 +344,8 @@ class Report:
 
         Where a tolerance decides, the first result beyond that.
         """
-        steps = [layer.first_violation for layer in self.layers]
-        results = [t.first_violation for t in self.tensors]
+        steps: list[Any] = [layer.first_violation for layer in self.layers]
+        results: list[Any] = [t.first_violation for t in self.tensors]
         order = results + steps if self.tolerance else steps + results
         return next((e for e in order if e is not None), None)
 

@@ -113,8 +113,8 @@ def _of_steps(steps: LocalAudit) -> Iterator[Statement]:
         f"lower-precision mode), subnormal numbers {flushed}",
     )
     for text in arithmetic.activations:
-        kind = "assumed" if text.endswith("assumed") else "measured"
-        yield Statement(kind=kind, text=text)
+        measured = not text.endswith("assumed")
+        yield Statement(kind="measured" if measured else "assumed", text=text)
     yield Statement(
         kind="assumed",
         text="NumPy's float64 + - * / round to nearest, and its matrix products sum "

@@ -47,6 +47,7 @@ class Subject:
         inner: The outputs of the layers below the last, from the first on, as far as
             they are known; shaped as the output.
         kernel: Which code computed its activations; see `symrnn.audit.kernels`.
+        original: Network and inputs that the exact values are for, if not these.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Subject:
     notes: tuple[str, ...]
     inner: tuple[npt.NDArray[np.float64], ...] = ()
     kernel: str = "elementwise"
+    original: tuple[Network, Inputs] | None = None
 
     @cached_property
     def grids(self) -> dict[str, Grid]:

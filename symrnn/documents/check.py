@@ -93,7 +93,20 @@ class Check:
             yield _summary(report)
         else:
             yield from _elements(values, self.subject)
-        yield Paragraph((f"{_VERDICTS[report.verdict]}: {report.tolerance}.",))
+        yield Paragraph((_verdict(report),))
+
+
+def _verdict(report: Report) -> str:
+    if report.tolerance is not None:
+        return f"{_VERDICTS[report.verdict]}: {report.tolerance}."
+    if report.verdict == "not finite":
+        return f"{_VERDICTS[report.verdict]}."
+    bound = f"the bound that is derived from {report.dtype} arithmetic"
+    if report.passed:
+        return f"Rounding explains all of them: every step is within {bound}."
+    first = report.first_violation
+    where = "" if first is None else f", the first {first.location}"
+    return f"Rounding does not explain all of them: a step is beyond {bound}{where}."
 
 
 def _summary(report: Report) -> Table:
@@ -213,7 +226,7 @@ def _error_in_ulps(number: float, target: FloatFormat) -> Rule:
 
 
 def _label(where: Location) -> str:
-    return f"{where.tensor}[{', '.join(map(str, where.index))}]"
+    return f"{where.tensor}[{', '.join(map(str, where.index or ()))}]"
 
 
 def _row(element: _Element, target: FloatFormat) -> tuple[tuple[Inline, ...], ...]:
