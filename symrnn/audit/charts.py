@@ -274,7 +274,7 @@ class _Logarithmic:
 
 def _round_step(count: int) -> int:
     """Return the smallest of 1, 2, 5, 10, 20, … that leaves few ticks."""
-    steps = (n * 10**power for power in range(19) for n in (1, 2, 5))
+    steps = (int(n * 10.0**power) for power in range(19) for n in (1, 2, 5))
     return next(step for step in steps if count <= step * _TICKS)
 
 

@@ -133,6 +133,4 @@ def element_rows(element: StepError | ElementError) -> Iterator[tuple[str, str]]
 
 def cell_text(cell: str | float | None) -> str:
     """Return what stands in a cell of a section's table."""
-    if isinstance(cell, str):
-        return cell
-    return f"{cell:,}" if isinstance(cell, int) else number(cell)
+    return cell if isinstance(cell, str) else number(cell)

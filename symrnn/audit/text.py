@@ -54,16 +54,20 @@ def report_text(report: Report) -> str:
 def print_report(report: Report, file: TextIO | None = None) -> None:
     """Print the report, in colour and to the width of the terminal if `file` is one.
 
+    What a file's encoding cannot write, such as a name in another script, is escaped.
+
     Args:
         report: The report.
         file: Where to; standard output by default.
     """
     file = sys.stdout if file is None else file
     console = Console(file=file, highlight=False)
-    if not console.is_terminal:
-        file.write(f"{report_text(report)}\n")
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    if console.is_terminal and encoding.lower().startswith("utf"):
+        console.print(renderable(report), width=min(WIDTH, console.width))
         return
-    console.print(renderable(report), width=min(WIDTH, console.width))
+    text = f"{report_text(report)}\n"
+    file.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def renderable(report: Report) -> RenderableType:
