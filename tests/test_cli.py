@@ -68,7 +68,7 @@ def test_evaluate_prints_the_digits_of_the_api(folder):
 def test_evaluate_writes_json_and_csv(folder):
     """Both hold decimal strings of the results that were asked for."""
     options = ("--places", "4", "--what", "output,h_n")
-    text = run("evaluate", "model.json", "-i", "x.json", *options, "--report", "json")
+    text = run("evaluate", "model.json", "-i", "x.json", *options, "--format", "json")
     assert {"output": FOUR, "h_n": [FOUR[-1]]} == json.loads(text.stdout)
     table = run("evaluate", "model.json", "-i", "x.json", *options, "--format", "csv")
     rows = list(csv.reader(io.StringIO(table.stdout)))
@@ -95,7 +95,7 @@ def test_evaluate_agrees_in_every_domain(folder, domain):
     """Three arithmetics print the same digits."""
     result = run(
         *("evaluate", "model.json", "-i", "x.json", "--domain", domain),
-        *("--places", "4", "--report", "json"),
+        *("--places", "4", "--format", "json"),
     )
     assert {"output": FOUR} == json.loads(result.stdout)
 
@@ -114,7 +114,7 @@ def test_every_kind_of_input_is_the_same(folder, name):
     elif name != "x.json":
         Path(name).write_text("# three steps\n3\n4.0 # four\n\n50e-1\n")
     result = run(
-        *("evaluate", "model.json", "-i", name, "--places", "4", "--report", "json"),
+        *("evaluate", "model.json", "-i", name, "--places", "4", "--format", "json"),
         stdin=stdin,
     )
     assert {"output": FOUR} == json.loads(result.stdout)
@@ -127,7 +127,7 @@ def test_text_is_taken_exactly_as_written(folder):
     Path("relu.json").write_text(json.dumps(relu))
     for name, text in {"x.json": "[[0.1], [0.2]]", "x.csv": "0.1\n0.2\n"}.items():
         Path(name).write_text(text)
-        result = run("evaluate", "relu.json", "-i", name, "--exact", "--report", "json")
+        result = run("evaluate", "relu.json", "-i", name, "--exact", "--format", "json")
         assert {"output": [["1/10"], ["1/6"]]} == json.loads(result.stdout)
 
 
@@ -142,7 +142,7 @@ def test_states_and_lengths_reach_the_network(folder):
     Path("all.json").write_text(
         json.dumps({"x": batch, "h_0": h, "c_0": c, "lengths": [1, 2]})
     )
-    common = ("evaluate", "lstm.json", "--report", "json")
+    common = ("evaluate", "lstm.json", "--format", "json")
     apart = run(*common, "-i", "x.json", "--hx", "hx.json", "--lengths", "1,2")
     together = run(*common, "-i", "all.json")
     assert {"output": wanted} == json.loads(apart.stdout) == json.loads(together.stdout)
@@ -502,3 +502,21 @@ def test_to_torch_refuses_other_cells(torch):
     arrays = {"weight_ih_l0": [[1]] * 3, "weight_hh_l0": [[1]] * 3}
     with pytest.raises(UnsupportedError, match="no module for the cell"):
         to_torch(symrnn.load(arrays, cell="gru_reset_before"))
+
+
+def test_audit_emulates_a_format(folder):
+    """--format names a float format, needs no torch, and --report says in which form."""
+    result = run(
+        *("audit", "model.json", "-i", "x.json", "--format", "bfloat16"),
+        *("--report", "json"),
+    )
+    data = json.loads(result.stdout)
+    assert ("bfloat16", "holds") == (data["dtype"], data["verdict"])
+    assert 0 < data["tensors"][0]["max_absolute"] < 0.01
+
+
+def test_audit_hints_at_the_option_that_is_meant(folder):
+    """json is no float format."""
+    result = run("audit", "model.json", "-i", "x.json", "--format", "json")
+    assert 2 == result.exit_code
+    assert "write --report json" in result.output
