@@ -259,7 +259,7 @@ def assumed_errors(
 
     float32 and float64: 6 ulps. 16-bit formats: a float32 function of 6 ulps, rounded
     once. Results below `nearly_subnormal` may be lost, but not in float16: float32 has
-    them all, so they are right to one ulp. relu has no error.
+    them all, so they are right to two ulps. relu has no error.
 
     Args:
         function: Its name.
@@ -274,7 +274,7 @@ def assumed_errors(
     ulps = 0.5 + _ASSUMED * 2.0 ** (format.precision - 24) if half else _ASSUMED
     underflow = nearly_subnormal(format)
     if format.emin > -126:
-        underflow *= 2.0 ** (1 - format.precision)
+        underflow *= 2.0 ** (2 - format.precision)
     if function == "relu":  # a comparison: nothing is rounded
         ulps = underflow = 0.0
     return ActivationErrors(

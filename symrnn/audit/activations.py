@@ -192,7 +192,7 @@ def _worst(content: dict[str, Any] | None) -> Worst | None:
 
 def _runs(row: Floats) -> list[list[float]]:
     """Shorten a row to its runs of equal numbers, ``[length, number]``."""
-    ends = [*(np.flatnonzero(np.diff(row)) + 1).tolist(), row.size]
+    ends = [*(np.flatnonzero(row[1:] != row[:-1]) + 1).tolist(), row.size]
     return [
         [end - start, float(row[start])]
         for start, end in zip([0, *ends[:-1]], ends, strict=True)
