@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from symrnn.cells import rnn
 from symrnn.domains.ball import BallDomain, Balls, ball_interval, working_precision
+from symrnn.domains.enclosure import EnclosureDomain
 from symrnn.domains.estimate import EstimateDomain
 from symrnn.domains.exact import ExactDomain, closed_form, enclose
 from symrnn.domains.mp import MpDomain
@@ -30,6 +31,7 @@ DOMAINS = {
     "ball": lambda: BallDomain(200),
     "exact": ExactDomain,
     "mp": lambda: MpDomain(200),
+    "enclosure": EnclosureDomain,
     "estimate": EstimateDomain,
 }
 each_domain = pytest.mark.parametrize("name", DOMAINS)

@@ -23,7 +23,8 @@ Note [Nothing known]
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ from symrnn.formats import as_rational, round_up
 from symrnn.functions import ElementwiseFunction
 from symrnn.numbers import Exact
 
-__all__ = ["Enclosed", "EnclosureDomain"]
+__all__ = ["Element", "Enclosed", "EnclosureDomain"]
 
 _SLACK = 1 + 32 * UNIT  # more than a dozen roundings
 
@@ -54,6 +55,20 @@ class Enclosed(NamedTuple):
 
     mid: Floats
     rad: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element of an `Enclosed`: all numbers within `rad` of `mid`.
+
+    It unpacks as a pair does, but is no sequence: NumPy would take one apart.
+    """
+
+    mid: float
+    rad: float
+
+    def __iter__(self) -> Iterator[float]:
+        return iter((self.mid, self.rad))
 
 
 class EnclosureDomain(Domain[Enclosed]):
@@ -120,7 +135,9 @@ class EnclosureDomain(Domain[Enclosed]):
         with working_precision(128):
             pairs = [
                 _image(function, m, r)
-                for m, r in zip(a.mid.flat, a.rad.flat, strict=True)
+                for m, r in zip(
+                    a.mid.reshape(-1).tolist(), a.rad.reshape(-1).tolist(), strict=True
+                )
             ]
         both = np.array(pairs, dtype=np.float64).reshape(*a.mid.shape, 2)
         return Enclosed(both[..., 0], both[..., 1])
@@ -145,11 +162,13 @@ class EnclosureDomain(Domain[Enclosed]):
             for width, end in zip(widths, ends, strict=True)
         ]
 
-    def rows(self, a: Enclosed) -> list[list[Any]]:
-        pairs = zip(a.mid.tolist(), a.rad.tolist(), strict=True)
-        return [list(zip(mids, rads, strict=True)) for mids, rads in pairs]
+    def rows(self, a: Enclosed) -> list[list[Element]]:
+        return [
+            [Element(m, r) for m, r in zip(*row, strict=True)]
+            for row in zip(a.mid.tolist(), a.rad.tolist(), strict=True)
+        ]
 
-    def interval(self, element: tuple[float, float]) -> Interval:
+    def interval(self, element: Element) -> Interval:
         mid, rad = element
         if rad == np.inf:
             raise UndecidedError("nothing finite is known of the value in float64")
