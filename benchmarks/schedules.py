@@ -60,7 +60,7 @@ def identical(kind, format, size, seed, *, grad):
         returned = module(x)[0].detach().double().numpy()
     net = symrnn.load(module)
     given = read_inputs(net, x)
-    schedule = torch_order(net, format, grad=grad)
+    schedule = torch_order(net, given, format, grad=grad)
     revealed = schedule
     if schedule.name == "torch cpu" and format in ("float32", "float64"):
         revealed = replace(schedule, choose=chosen(format, GATES[kind] * hidden))

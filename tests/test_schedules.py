@@ -33,7 +33,7 @@ from symrnn.schedules import (
     torch_functions,
     torch_order,
 )
-from tests.cases import CASES, arguments, arrange, oracle, sample
+from tests.cases import CASES, arguments, arrange, oracle, pack, sample
 from tests.test_rounding import values_of
 
 H = hidden_size
@@ -233,7 +233,7 @@ def test_emulated_torch_is_near_torch(torch, kind, name):
 
     net = symrnn.load(module)
     inputs = read_inputs(net, x)
-    schedule = torch_order(net, name)
+    schedule = torch_order(net, inputs, name)
     functions = torch_functions(schedule, name)
     ulp = 2.0 ** (1 - find_emulated_format(name).precision)
     for chosen in (functions, None):
@@ -250,18 +250,22 @@ def test_emulated_torch_is_near_torch(torch, kind, name):
 def test_which_order_torch_takes():
     """For LSTMs of its formats oneDNN, unless packed or projected."""
 
-    def order(cell, inputs, name, **options):
-        shapes = {
-            "weight_ih_l0": (8, inputs),
-            "weight_hh_l0": (8, 2),
-        }
+    def order(cell, size, name, *, batch=3, lengths=None, **options):
+        shapes = {"weight_ih_l0": (8, size), "weight_hh_l0": (8, 2)}
         arrays = {n: np.zeros(s) for n, s in shapes.items()}
-        return torch_order(Network.from_arrays(cell, arrays), name, **options).name
+        net = Network.from_arrays(cell, arrays)
+        x = [[[0.0] * size] * batch] * 2
+        if lengths:
+            x = pack([[[0.0] * size] * n for n in lengths], enforce_sorted=True)
+        return torch_order(net, read_inputs(net, x), name, **options).name
 
     plain = lstm(bias=False)
     assert "onednn" == order(plain, 3, "float32")
     assert "onednn merged" == order(plain, 2, "bfloat16")
     assert "onednn" == order(plain, 2, "float32", grad=True)
+    assert "onednn" == order(plain, 2, "float32", batch=1)
+    assert "onednn merged" == order(plain, 3, "float32", batch=1, grad=True)
     assert "torch cpu" == order(plain, 2, "float16", grad=True)
-    assert "torch cpu" == order(plain, 2, "float32", packed=True)
+    assert "torch cpu" == order(plain, 2, "float32", lengths=[2, 1])
     assert "torch cpu" == order(plain, 2, "float64")
+    assert "torch cpu" == order(plain, 2, "p11e5")

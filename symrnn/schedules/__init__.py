@@ -115,6 +115,6 @@ def emulate(
 def _default(net: Network, inputs: Inputs, format: str | FloatFormat) -> Schedule:
     name = find_emulated_format(format).name
     try:
-        return torch_order(net, name, packed=inputs.layout.packed)
+        return torch_order(net, inputs, name)
     except UnsupportedError:
         return as_written(net.cell, accumulate="float32")

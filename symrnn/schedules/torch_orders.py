@@ -13,6 +13,7 @@ from symrnn.cells import Cell, hidden_size, previous, quantity, x
 from symrnn.domains.rounded import ProductOrder, TreeOrder
 from symrnn.errors import UnsupportedError
 from symrnn.formats import FORMATS
+from symrnn.inputs import Inputs
 from symrnn.language import (
     Named,
     add,
@@ -33,27 +34,33 @@ __all__ = ["onednn", "torch_cpu", "torch_functions", "torch_order", "torch_produ
 
 
 def torch_order(
-    net: Network, format: str, *, packed: bool = False, grad: bool = False
+    net: Network, inputs: Inputs, format: str, *, grad: bool = False
 ) -> Schedule:
     """Return the order in which torch computes a network of its own on a CPU.
 
-    LSTMs of float32, bfloat16 and float16 go to oneDNN, unless they have a projection or
-    are packed, or are float16 and may need a gradient. Without gradient, oneDNN merges the
-    two products of layers whose input is as large as their state (observed with oneDNN
-    3.12 on AVX-512; layers of one network may differ, and the first one's order is taken).
+    LSTMs of float32, bfloat16 and float16 go to oneDNN, unless they have a projection, are
+    packed or cells of a single step, or are float16 and may need a gradient. oneDNN 3.12 was
+    observed on AVX-512 to merge the two products of a step where gradients are recorded and
+    the batch is 1, or neither is so and the input is as large as the state. Layers of one
+    network may differ in that; the first one's order is taken.
 
     Args:
         net: The network.
+        inputs: What it runs on.
         format: The format in which it runs.
-        packed: Whether the input is a ``PackedSequence``.
         grad: Whether gradients are recorded.
 
     Raises:
         UnsupportedError: torch has no such cell.
     """
-    handed_over = net.cell.name == "LSTM" and not packed and format != "float64"
-    if not handed_over or (format == "float16" and grad):
+    onednn_runs = format in ("float32", "bfloat16") or (
+        format == "float16" and not grad
+    )
+    plain = not (inputs.layout.packed or inputs.layout.single_step)
+    if net.cell.name != "LSTM" or not (onednn_runs and plain):
         return torch_cpu(net.cell)
+    if inputs.batch == 1:
+        return onednn(net.cell, merged=grad)
     return onednn(net.cell, merged=not grad and net.input_size == net.hidden_size)
 
 
