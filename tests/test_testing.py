@@ -149,6 +149,19 @@ def test_the_message(torch):
     )
 
 
+def test_a_wrong_last_state(torch):
+    """c_n is judged although no output shows it, and nothing smaller is called greatest."""
+    module, x, (output, h_n, c_n) = run(torch)
+    wrong = c_n.clone()
+    wrong[0, 1, 2] += 1
+    message = refusal((output, h_n, wrong), module, x)
+    place = "layer 0, forward, batch element 1, step 19, unit 2"
+    assert message.startswith(f"NOT explained by rounding: first at {place}: c = ")
+    assert "Mismatched states: 1 / 528 (0.1894 %)" in message
+    assert "Greatest error:" not in message
+    assert "Greatest distance of c_n from the exact values: 1, " in message
+
+
 def test_another_function_shows_everywhere(torch):
     """A dropped bias is wrong from the first step, in every unit."""
     module, x, _ = run(torch, "RNN")
