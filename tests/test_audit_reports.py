@@ -145,6 +145,14 @@ def test_colours_are_for_terminals():
     assert str(report).split() == plain.split()
 
 
+def test_a_file_without_unicode_gets_escapes():
+    """A name in another script is no reason to fail."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="\n")
+    print_report(audit_reports.report(notes=("parameter \u03c3 was rounded",)), file)
+    file.flush()
+    assert rb"note         parameter \u03c3 was rounded" in file.buffer.getvalue()
+
+
 # --- JSON ---------------------------------------------------------------------------
 
 
@@ -541,6 +549,30 @@ def test_conditioning_is_a_section():
     check_json(report)
     check_page(render(report, "html"))
     assert "inf" in str(report)
+
+
+def test_attribution_is_a_section():
+    """Shares of each grouping add up to 1, and every step has a figure."""
+    from symrnn.audit.attribution import attribute
+    from symrnn.audit.explanation import explain_attribution
+    from symrnn.inputs import read_inputs
+
+    weights = {
+        "weight_ih_l0": [[0.3, -0.7], [0.2, 0.9]],
+        "weight_hh_l0": [[0.1, 0.6], [-0.4, 0.8]],
+    }
+    net = symrnn.load(weights, cell="rnn_tanh")
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    section = explain_attribution(attribute(net, read_inputs(net, x), "float16"))
+    for what in ("kind", "quantity", "layer", "direction"):
+        shares = [row[3] for row in section.rows if row[0] == what]
+        assert 1 == pytest.approx(sum(shares))
+        assert sorted(shares, key=lambda share: -abs(share)) == shares
+    assert 300 == len(section.by_step["contribution"])
+    report = audit_reports.report(explanation=(section,))
+    check_json(report)
+    check_page(render(report, "html"))
+    assert "Where the error of the output came from (measured)" in str(report)
 
 
 def test_results_without_exact_values_have_no_figures():

@@ -3,10 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from symrnn.audit.attribution import Attribution, Grouping
 from symrnn.audit.conditioning import Conditioning
 from symrnn.audit.report import Section
 
-__all__ = ["explain_conditioning"]
+__all__ = ["explain_attribution", "explain_conditioning"]
+
+_GROUPINGS: tuple[Grouping, ...] = ("kind", "quantity", "layer", "direction")
 
 _CONDITION_HEADINGS = (
     "layer",
@@ -53,3 +61,48 @@ def explain_conditioning(found: Conditioning) -> Section:
         headings=_CONDITION_HEADINGS,
         rows=rows,
     )
+
+
+def explain_attribution(found: Attribution) -> Section:
+    """Return where the error of an output came from as a section of a report.
+
+    >>> import symrnn
+    >>> from symrnn.audit.attribution import attribute
+    >>> from symrnn.inputs import read_inputs
+    >>> net = symrnn.load({"weight_ih_l0": [[1]], "weight_hh_l0": [["-0.8"]]}, cell="rnn_tanh")
+    >>> found = attribute(net, read_inputs(net, [["0.3"], [1]]), "bfloat16")
+    >>> section = explain_attribution(found)
+    >>> section.rows[0][:2], len(section.by_step["contribution"])
+    (('kind', 'input rounding'), 2)
+    """
+    size, rest = float(np.linalg.norm(found.error)), found.relative_remainder
+    steps = {
+        (start, stop): float(np.linalg.norm(part))
+        for (start, stop), part in sorted(found.by_step().items())
+    }
+    return Section(
+        title="Where the error of the output came from",
+        kind="measured",
+        text=f"The error has a 2-norm of {size:.4g}. What each part contributes, after it was "
+        "amplified or forgotten on the way, is known to first order: the remainder is "
+        f"{rest:.2g} of the error. Contributions have signs; shares add up to 1 for each "
+        "grouping and may be negative. Steps that were taken together have one figure.",
+        headings=("by", "part", "contribution", "share"),
+        rows=tuple(_contributions(found)),
+        by_step={
+            "contribution": tuple(
+                norm
+                for (start, stop), norm in steps.items()
+                for _ in range(start, stop)
+            )
+        },
+    )
+
+
+def _contributions(found: Attribution) -> Iterator[tuple[str, str, float, float]]:
+    """Yield what contributed by each grouping, the largest share first."""
+    for what in _GROUPINGS:
+        parts: dict[Any, Any] = found.by(what)
+        shares = {key: found.share(part) for key, part in parts.items() if np.any(part)}
+        for key in sorted(shares, key=lambda key: -abs(shares[key])):
+            yield what, str(key), float(np.linalg.norm(parts[key])), shares[key]
