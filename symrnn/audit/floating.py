@@ -34,6 +34,13 @@ Note [Underflow]
     the smallest normal number where subnormals are flushed to zero; then additions
     too). There are at most m·d operations, and what one loses is multiplied by at most
     d - 2 further atoms.
+
+Note [Overflow]
+    Where a polynomial p, or one that it is a multiple of, may not be computed without
+    overflow, the radius is infinite and stays so, through functions of a bounded range
+    too: honest arithmetic may have met ∞ - ∞ or 0·∞ there, and hold NaN. What stays
+    finite is sound for programs that compute p's factors as the equations have them, or
+    multiplied out, or with sums of atoms factored out that do not overflow themselves.
 """
 
 from __future__ import annotations
@@ -188,6 +195,8 @@ class FloatingDomain(Domain[Floating]):
     def matmul(self, a: Floating, b: Floating) -> Floating:
         if self.mixed:
             a, b = self.settle(a), self.settle(b)
+        else:
+            a, b = self._without_overflow(a), self._without_overflow(b)
         mid = _product(a.mid, b.mid)
         rad = spread = None
         if a.rad is not None or b.rad is not None:
@@ -227,6 +236,7 @@ class FloatingDomain(Domain[Floating]):
         return replace(a, mid=-a.mid)
 
     def hadamard(self, a: Floating, b: Floating) -> Floating:
+        a, b = self._without_overflow(a), self._without_overflow(b)
         left, right = _around(a), _around(b)
         rad = _cross(left, b.rad, a.rad, right)
         spread = _cross(left, b.spread, a.spread, right)
@@ -251,29 +261,59 @@ class FloatingDomain(Domain[Floating]):
         """Add what the pending roundings may do, and return an atom."""
         if a.settled:
             return a
-        roundings = a.monomials + a.degree - 2
-        size = _size(a)
-        factor = self.unit(roundings, self.accumulate.precision) + gamma(roundings)
-        # Sizes and radii were computed with as many roundings upon non-negative numbers.
-        bits = 24 if size.dtype == np.float32 else 53
-        slack = (1 + gamma(4 * roundings + 32, bits)) * _INFLATE
-        rad = np.multiply(size, factor * slack, dtype=np.float64)
-        top = float(np.max(size, initial=0.0)) * slack
-        if self.mixed:
-            outer = _outer(a) + rad
-            stored = a.outer_monomials + a.outer_degree - 2 + a.products
-            rad += outer * (self.unit(stored, self.target.precision) * _INFLATE)
-            top = float(np.max(outer, initial=0.0)) * _INFLATE
+        rad, slack, finite = self._roundings(a)
         if a.rad is not None:
             rad += a.rad
             rad *= slack
         rad *= _INFLATE
         rad += self._underflow(a)
-        if not top < self._largest:
-            reached = (outer if self.mixed else size * 1.0) * slack
-            rad = np.where(reached < self._largest, rad, np.inf)
+        if finite is not None:
+            rad = np.where(finite, rad, np.inf)
         spread = None if a.spread is None else a.spread * slack
         return self.atom(a.mid, rad, spread)
+
+    def _roundings(
+        self, a: Floating
+    ) -> tuple[Floats, float, npt.NDArray[np.bool_] | None]:
+        """Return what the pending roundings may do, and where none of them overflows.
+
+        Between the two, what to multiply with for the roundings of sizes and radii: there
+        were as many upon non-negative numbers. ``None`` at last: nowhere.
+        """
+        roundings = a.monomials + a.degree - 2
+        size = _size(a)
+        made = self.unit(roundings, self.accumulate.precision)
+        bits = 24 if size.dtype == np.float32 else 53
+        slack = (1 + gamma(4 * roundings + 32, bits)) * _INFLATE
+        factor = (made + gamma(roundings)) * slack
+        rad = np.multiply(size, factor, dtype=np.float64)
+        reach = [(size, slack + factor, as_float(self.accumulate.largest))]
+        if self.mixed:
+            outer = _outer(a) + rad
+            stored = a.outer_monomials + a.outer_degree - 2 + a.products
+            made = self.unit(stored, self.target.precision) * _INFLATE
+            rad += outer * made
+            reach.append((outer, _INFLATE + made, self._largest))
+        finite = None
+        for values, growth, largest in reach:
+            if not float(np.max(values, initial=0.0)) * growth < largest:
+                below = values < largest / growth
+                finite = below if finite is None else finite & below
+        return rad, slack, finite
+
+    def _without_overflow(self, a: Floating) -> Floating:
+        """Return a factor, with infinite radius where it may overflow by itself."""
+        if a.settled:
+            return a
+        peaks = [float(np.max(size, initial=0.0)) for size in (_size(a), _outer(a))]
+        if self.unit(a.monomials + a.degree, self.target.precision) < 1:
+            if 4 * max(peaks) < self._largest:
+                return a
+        _, _, finite = self._roundings(a)
+        if finite is None:
+            return a
+        rad = np.zeros_like(a.mid) if a.rad is None else a.rad
+        return replace(a, rad=np.where(finite, rad, np.inf))
 
     def elementwise(self, function: ElementwiseFunction, a: Floating) -> Floating:
         a = self.settle(a)
@@ -295,8 +335,10 @@ class FloatingDomain(Domain[Floating]):
             within = np.broadcast_to(within, mid.shape)
             rad = rad + _flat(self._errors(function).bound, a.mid, within, most)
             rad *= _INFLATE
-        if not math.isfinite(float(np.sum(a.mid))):  # nothing follows from NaN
-            rad = np.where(np.isfinite(a.mid), rad, np.inf)
+        # Nothing follows from NaN, nor from infinity: Note [Overflow].
+        known = a.mid if a.rad is None else a.mid + a.rad
+        if not math.isfinite(float(np.sum(known))):
+            rad = np.where(np.isfinite(known), rad, np.inf)
         return self.atom(mid, rad, spread)
 
     def _errors(self, function: ElementwiseFunction) -> ActivationErrors:
@@ -321,7 +363,7 @@ class FloatingDomain(Domain[Floating]):
 
     @property
     def _largest(self) -> float:
-        """The largest finite number; what is certainly below does not overflow."""
+        """The largest finite number."""
         return as_float(self.target.largest)
 
     # --- everything else ---
