@@ -9,13 +9,10 @@ Note [Any order, any form]
     *atoms*: inputs, states, parameters, and results of elementwise functions. Write
     ``|p|`` for the polynomial with all coefficients and atoms made non-negative, ``m``
     for its number of monomials and ``d`` for its degree, as if nothing cancelled or
-    were collected. Every evaluation of p by additions and multiplications in which no
-    monomials cancel, by distributing or factoring in any way, has at most m - 1
-    additions and d - 1 multiplications on any path from an atom to the result: each
-    addition brings in at least one monomial more, each multiplication raises the
-    degree. So with N = m + d - 2, each monomial carries at most N factors (1 + δ),
-    |δ| <= u, and the error is at most γ_N |p| (Higham, 'Accuracy and Stability of
-    Numerical Algorithms', 2002, ch. 3). A fused multiply-add omits a rounding and so
+    were collected. In every evaluation of p by additions and multiplications that
+    distribute, factor and reorder in any way, but cancel nothing, each monomial collects
+    at most N = m + d - 2 factors (1 + δ), |δ| <= u (docs/theory/local-audit.md), so the
+    error is at most γ_N |p|. A fused multiply-add omits a rounding and so
     takes part. torch's GRU, ``(h - n) z + n``, and the documented ``(1 - z) n + z h``
     are two of these evaluations of one polynomial, with one bound.
 
