@@ -255,10 +255,10 @@ def monotone_hull(evaluate: Callable[[arb], arb]) -> Callable[[arb], arb]:
 
 
 def _sigmoid_ball(x: arb) -> arb:
-    if x < 0:  # certainly negative: e^x cannot overflow, and keeps relative accuracy
-        power = x.exp()
+    if x < -64 or not (inverse := 1 + (-x).exp()).rel_accuracy_bits() > 0:
+        power = x.exp()  # which cannot overflow
         return power / (1 + power)
-    return 1 / (1 + (-x).exp())
+    return 1 / inverse  # its one ball is not divided by itself
 
 
 def _relu_ball(x: arb) -> arb:
@@ -276,6 +276,11 @@ def _step_ball(x: arb) -> arb:
     if x > 0:
         return arb(1)
     return arb(0) if x <= 0 else arb(0).union(arb(1))
+
+
+def _step_enclosure(mid: Any, rad: Any) -> tuple[Any, Any]:
+    jumps = (mid > -rad) & (mid <= rad)  # comparisons are exact
+    return np.where(jumps, 0.5, np.heaviside(mid, 0.0)), np.where(jumps, 0.5, 0.0)
 
 
 # --- the functions of torch's cells, and relu's derivative ---------------------------
@@ -331,5 +336,6 @@ register_function(
         mp=lambda context, x: context.one if x > 0 else context.zero,
         numpy=lambda x: np.heaviside(x, 0.0),
         rational=lambda q: fmpq(q > 0),
+        enclose=_step_enclosure,
     )
 )

@@ -13,7 +13,7 @@ from symrnn.network import Direction, Network, Place
 from symrnn.program import Program, execute, lower
 from symrnn.trace import Record, Trace
 
-__all__ = ["Keep", "run"]
+__all__ = ["Keep", "join", "run"]
 
 Keep = Literal["all", "nodes", "states"]
 """What a trace remembers: every named quantity; every subexpression; or the states."""
@@ -42,11 +42,11 @@ def run(
                 records[place] = _Pass(net, inputs, domain, program, place, keep).run(
                     layer_input
                 )
-            layer_input = _join(net, domain, records, layer)
+            layer_input = join(net, domain, records, layer)
         return Trace(net, inputs, domain, records, layer_input)
 
 
-def _join(
+def join(
     net: Network, domain: Domain[Any], records: Mapping[Place, Record], layer: int
 ) -> list[Any]:
     """Return the output of a layer at every step: its directions on top of each other."""
