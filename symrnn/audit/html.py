@@ -155,7 +155,7 @@ def _section(section: Section, i: int) -> Iterator[Element]:
         title = f"{section.title} by step"
         lines = section.by_step.items()
         yield _figure(
-            series_chart(lines, ident=f"section{i}", title=title, unit="as named")
+            series_chart(lines, ident=f"section{i}", title=title, unit=section.unit)
         )
     if section.rows:
         rows = [[cell_text(cell) for cell in row] for row in section.rows]

@@ -262,7 +262,9 @@ class Section:
         text: What a reader must know to understand them.
         headings: The columns of a table.
         rows: Its rows; ``None`` where there is no figure.
-        by_step: Figures of each step by name, all positive or 0, to be drawn.
+        by_step: Figures of each step by name, at most four, all positive or 0, to be
+            drawn.
+        unit: What those are, such as ``"ulps"``.
     """
 
     title: str
@@ -271,6 +273,7 @@ class Section:
     headings: tuple[str, ...] = ()
     rows: tuple[tuple[str | float | None, ...], ...] = ()
     by_step: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    unit: str = "ulps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
