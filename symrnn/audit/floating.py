@@ -302,10 +302,13 @@ class FloatingDomain(Domain[Floating]):
         """Return a factor, with infinite radius where it may overflow by itself."""
         if a.settled:
             return a
+        grown = self.unit(a.monomials + a.degree, self.accumulate.precision)
+        if self.mixed:
+            stored = a.outer_monomials + a.outer_degree + a.products
+            grown += self.unit(stored, self.target.precision)
         peaks = [float(np.max(size, initial=0.0)) for size in (_size(a), _outer(a))]
-        if self.unit(a.monomials + a.degree, self.target.precision) < 1:
-            if 4 * max(peaks) < self._largest:
-                return a
+        if grown < 1 and 8 * max(peaks) < self._largest:
+            return a
         _, _, finite = self._roundings(a)
         if finite is None:
             return a
@@ -481,8 +484,15 @@ def _atoms(*operands: Floating) -> tuple[Floating, ...]:
 
 
 def _peak(a: Floating) -> float:
-    """Return the largest magnitude in an atom, at least 1; see Note [Underflow]."""
-    return max(1.0, float(np.max(_around(a), initial=0.0)) * _INFLATE)
+    """Return the largest magnitude in an atom, at least 1; see Note [Underflow].
+
+    What is not finite does not count: nothing that it is a factor of is known.
+    """
+    around = _around(a)
+    top = float(np.max(around, initial=0.0))
+    if not math.isfinite(top):
+        top = float(np.max(around, initial=0.0, where=np.isfinite(around)))
+    return max(1.0, top * _INFLATE)
 
 
 def _plus(first: Any, *rest: Floats | None) -> Any:
