@@ -16,6 +16,7 @@ import numpy as np
 from flint import arb
 
 from symrnn import elementary
+from symrnn.directed import check_arithmetic
 from symrnn.domains.ball import ball_interval, working_precision
 from symrnn.domains.base import Domain, Interval
 from symrnn.errors import UndecidedError
@@ -209,7 +210,8 @@ class RoundedDomain(Domain[Floats]):
 
     Raises:
         ValueError: There is no such format.
-        UnsupportedError: A format is too wide to emulate, see `Arithmetic`.
+        UnsupportedError: A format is too wide to emulate, see `Arithmetic`; or this
+            thread's float64 arithmetic is not as assumed there.
 
     >>> from symrnn import load
     >>> from symrnn.inputs import read_inputs
@@ -233,6 +235,7 @@ class RoundedDomain(Domain[Floats]):
         fused: Collection[Fused] = (),
         functions: Mapping[str, Callable[[Floats], Floats]] | None = None,
     ) -> None:
+        check_arithmetic()
         self._stored = Arithmetic(find_emulated_format(format))
         self._inner = self._stored
         if accumulate is not None:
