@@ -101,7 +101,7 @@ class StepNorms:
         self._sizes_of: dict[int, float] = {}
         self._slope_phase(program.seeded, self._slopes, {}, 0)
 
-    def bounds(self, at: Mapping[str, Enclosed]) -> Floats:
+    def bounds(self, at: Mapping[str, Enclosed]) -> tuple[Floats, dict[str, Enclosed]]:
         """Return a bound of ‖S J S⁻¹‖₂ (‖S J‖₂ for ``x``) over each column's box.
 
         Args:
@@ -109,26 +109,31 @@ class StepNorms:
                 columns are points of their own, and each radius half a box's width.
 
         Returns:
-            One number for each column, infinite where nothing is known.
+            One number for each column, infinite where nothing is known; and what the
+            states are after the step.
         """
-        return np.array([self._norm(slopes) for slopes in self._each(at)])
-
-    def _each(self, at: Mapping[str, Enclosed]) -> Any:
-        """Yield the slopes of the states, column after column."""
         program = self._program
         registers = self._fixed | {program.x: at["x"]}
         registers |= {program.previous[s]: at[s] for s in self.states}
         with self._domain.context():
             execute(self._domain, program.values, registers, self._sizes)
             columns = self._columns(registers)
-            for k in range(at["x"].mid.shape[1]):
-                slopes = dict(self._slopes)
-                self._slope_phase(program.mixed, slopes, columns, k)
-                yield {
-                    s: slopes[program.tangents[s]]
-                    for s in self.states
-                    if s in program.tangents
-                }
+            norms = [
+                self._norm(self._slopes_at(columns, k))
+                for k in range(at["x"].mid.shape[1])
+            ]
+        values = {s: registers[program.quantities[s]] for s in self.states}
+        return np.array(norms), values
+
+    def _slopes_at(
+        self, columns: Mapping[int, tuple[Any, ...]], k: int
+    ) -> dict[str, _Slope]:
+        """Return the slopes of the states in column k, but for those that are zero."""
+        slopes = dict(self._slopes)
+        self._slope_phase(self._program.mixed, slopes, columns, k)
+        return {
+            s: slopes[r] for s, r in self._program.tangents.items() if s in self.states
+        }
 
     def _columns(self, registers: Mapping[int, Enclosed]) -> dict[int, tuple[Any, ...]]:
         """Return midpoints, largest magnitudes and radii of what meets slopes."""

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Values of a network: exact, or to any number of digits, every one of them correct.
 
-The working precision is planned from a float64 estimate of how radii grow, the run is
-checked, and whatever it leaves undecided is computed again more precisely. What no
-precision decides (an exact zero or an exact tie between rationals) is looked up in the
-exact domain.
+The working precision is planned, the run is checked, and whatever it leaves undecided is
+computed again more precisely. What no precision decides (an exact zero or an exact tie
+between rationals) is looked up in the exact domain.
+
+Note [Plain balls or propagation]
+    Balls that are simply carried along cost least while few bits are lost; how many is
+    estimated from the first steps in float64. Where more than `_PLAIN_UP_TO` bits would
+    be lost, which takes hundreds of steps, `symrnn.propagation` bounds the Jacobian of
+    every step, which costs about as much as a step, and in return loses no more than the
+    network itself amplifies: the cost then grows with the length, not with its square.
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ from symrnn.domains.mp import MpDomain
 from symrnn.errors import UndecidedError
 from symrnn.inputs import Inputs, read_inputs, require_int
 from symrnn.network import Network
+from symrnn.propagation import Propagation
 from symrnn.run import Keep, run
 from symrnn.sources import load
 from symrnn.trace import Trace
@@ -37,6 +44,7 @@ MAX_PRECISION = 1 << 16
 _GUARD = 20
 _FIRST = 256
 _PROBE = 48
+_PLAIN_UP_TO = 512  # bits
 _BITS_PER_DIGIT = math.log2(10)
 
 
@@ -66,8 +74,9 @@ def evaluate(
             states. More can be asked of the result at any time.
         places: Digits after the decimal point instead; cheaper where values are tiny.
         exact: Return exact values: rationals, and closed forms where irrational.
-        domain: ``"ball"`` (default), ``"exact"`` or ``"mp"`` (mpmath: an independent
-            computation without a proof).
+        domain: ``"ball"`` (default), ``"enclosure"`` (float64 with proven errors, at the
+            speed of BLAS; more digits are then found with balls, when asked for),
+            ``"exact"`` or ``"mp"`` (mpmath: an independent computation without a proof).
         keep: What the trace remembers of each step: ``"all"`` named quantities,
             ``"nodes"`` every subexpression too, ``"states"`` only the states.
         max_precision: Working precision, in bits, at which to give up.
@@ -123,11 +132,14 @@ def evaluate_inputs(
         return run(
             net, inputs, MpDomain(goal + 2 * _GUARD + _growth(net, inputs)), keep=keep
         )
+    evaluation = _Evaluation(net, inputs, keep, max_precision)
+    if domain == "enclosure":
+        return evaluation.propagation.enclosures(keep).refined_by(evaluation)
     if domain != "ball":
-        raise ValueError(f"domain must be 'ball', 'exact' or 'mp' (got {domain!r})")
-    return _Evaluation(net, inputs, keep, max_precision).reach(
-        goal, absolute=places is not None
-    )
+        raise ValueError(
+            f"domain must be 'ball', 'enclosure', 'exact' or 'mp' (got {domain!r})"
+        )
+    return evaluation.reach(goal, absolute=places is not None)
 
 
 class _Evaluation:
@@ -148,15 +160,44 @@ class _Evaluation:
         """Bits that ball arithmetic is expected to lose."""
         return _growth(self.net, self.inputs)
 
+    @cached_property
+    def propagation(self) -> Propagation:
+        """Runs that do not blow up; see Note [Plain balls or propagation]."""
+        return Propagation(self.net, self.inputs)
+
+    @property
+    def plain(self) -> bool:
+        """Whether balls are simply carried along."""
+        return self.growth <= _PLAIN_UP_TO
+
+    def _planned(self, goal: int, *, absolute: bool) -> int:
+        """Return the working precision that a goal is expected to need.
+
+        Raises:
+            UndecidedError: It is above the limit, though no digit was asked for that
+                only luck decides.
+        """
+        if self.plain:
+            return goal + _GUARD + self.growth
+        plan = self.propagation.plan(goal, absolute=absolute)
+        if plan.precision > self.max_precision:
+            known = (goal + self.max_precision - plan.precision) / _BITS_PER_DIGIT
+            layer, direction = plan.place
+            raise UndecidedError(
+                f"layer {layer}, {direction}, step {plan.step} needs about {plan.precision} "
+                f"bits; max_precision = {self.max_precision} leaves about "
+                f"{max(0, math.floor(known))} digits there. The network amplifies errors; "
+                "raise max_precision or ask for fewer digits or steps"
+            )
+        return plan.precision
+
     def reach(self, goal: int, *, absolute: bool) -> Trace:
         """Return a trace whose results are known, or can be decided, to `goal` bits.
 
         Where the planned precision was not enough, what is lacking is added once; values
         that are still not known, such as enclosures of an exact zero, go to `decide`.
         """
-        # Enclosures of functions may be wider than to first order, by so much a step.
-        margin = _GUARD + self.growth // 4
-        trace = self._at(goal + margin + self.growth)
+        trace = self._at(self._planned(goal, absolute=absolute))
         lacking = _lacking_bits(trace, goal, absolute=absolute)
         if 0 < lacking < math.inf:
             trace = self._at(_precision(trace) + math.ceil(lacking) + _GUARD)
@@ -173,7 +214,7 @@ class _Evaluation:
         """Find the results that `rule` could not tell at the array's own precision."""
         results: dict[tuple[int, ...], Any] = {}
         pending = list(undecided)
-        trace = self._best or self._at(_FIRST + self.growth)
+        trace = self._best or self._at(self._planned(_FIRST, absolute=False))
         attempts = 0
         while pending:
             array = select(trace)
@@ -204,10 +245,12 @@ class _Evaluation:
     def _at(self, precision: int) -> Trace:
         precision = min(precision, self.max_precision)
         if self._best is None or _precision(self._best) < precision:
-            domain = BallDomain(precision)
-            self._best = run(self.net, self.inputs, domain, keep=self.keep).refined_by(
-                self
-            )
+            if self.plain:
+                domain = BallDomain(precision)
+                trace = run(self.net, self.inputs, domain, keep=self.keep)
+            else:
+                trace = self.propagation.trace(precision, self.keep)
+            self._best = trace.refined_by(self)
         return self._best
 
     def _exact_is_affordable(self, attempts: int) -> bool:

@@ -454,7 +454,7 @@ def test_states_that_are_not_finite_are_named():
         ({"places": -1}, "places must be a whole number of at least 0"),
         ({"max_precision": 1}, "max_precision must be a whole number of at least 2"),
         ({"keep": "some"}, "keep must be 'all', 'nodes' or 'states'"),
-        ({"domain": "float"}, "domain must be 'ball', 'exact' or 'mp'"),
+        ({"domain": "float"}, "domain must be 'ball', 'enclosure', 'exact'"),
     ],
 )
 def test_options_are_checked(options, message):

@@ -1,0 +1,483 @@
+# SPDX-License-Identifier: BSD-3-Clause
+r"""Runs of any length whose errors grow no faster than the network makes them.
+
+Ball arithmetic wraps: radii are multiplied by absolute values of weights at every step,
+also where the network contracts. So the points run here, not the balls: step t is taken
+from the *midpoint* that step t - 1 ended in, its ball says how far the new midpoint is
+from the exact image of the old one (the residual, ρ), and the distance to the exact
+trajectory is carried along as one number for each sequence,
+
+.. math:: \varepsilon_t = L_t\,\varepsilon_{t-1} + L^x_t\,\varepsilon^{below}_t + \rho_t,
+
+L being proven bounds of the norms of the step's derivatives (`symrnn.contraction`) over
+a box that holds both trajectories. docs/theory/propagation.md proves it. L comes from a
+float64 run and serves every precision; given L, the precision that some accuracy needs is
+a sum, not a guess.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from flint import arb
+
+from symrnn.contraction import StepNorms
+from symrnn.domains.ball import BallDomain, Balls, working_precision
+from symrnn.domains.enclosure import Enclosed, EnclosureDomain
+from symrnn.elementary import Floats
+from symrnn.inputs import Inputs
+from symrnn.network import Network, Place
+from symrnn.norms import vector_norm_bound
+from symrnn.run import Keep, join, run
+from symrnn.trace import Record, Trace
+
+__all__ = ["Propagation"]
+
+_BOX = 2.0**-24  # half a box's width, over the largest magnitude in it
+_CHUNK = 128  # columns whose values are enclosed at once
+_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # that states may be scaled by
+_SAMPLES = 3  # steps that decide on the factors
+
+Errors = dict[tuple[Place, int], list[arb]]
+"""For each place and step, one number for each sequence that is running."""
+
+
+class _Points:
+    """What the two arithmetics have in common: midpoints go on, radii are written down.
+
+    Attributes:
+        residuals: Bounds of ‖Sρ‖₂ by place and step.
+    """
+
+    def __init__(self, scales: Mapping[Place, Mapping[str, float]]) -> None:
+        self.scales = scales
+        self.residuals: Errors = {}
+
+
+class _BallPoints(BallDomain, _Points):
+    """Steps of balls from exact points."""
+
+    def __init__(self, precision: int, scales: Any) -> None:
+        BallDomain.__init__(self, precision)
+        _Points.__init__(self, scales)
+
+    def name_values(self, values: Any, place: Any, t: int) -> Any:
+        scale = self.scales[place]
+        squares: list[arb] = []
+        for state, balls in values.items():
+            rads = [v.rad() for v in balls.flat]
+            factor = arb(scale[state] ** 2)
+            for j in range(balls.columns):
+                column = rads[j :: balls.columns]
+                total = arb_dot(column) * factor
+                if j == len(squares):
+                    squares.append(total)
+                else:
+                    squares[j] += total
+        self.residuals[place, t] = [s.sqrt().upper() for s in squares]
+        return {s: b.map(_midpoint) for s, b in values.items()}
+
+    @staticmethod
+    def floats(matrix: Balls) -> Floats:
+        flat = np.array([float(v) for v in matrix.flat])
+        return flat.reshape(matrix.height, matrix.columns)
+
+    @staticmethod
+    def widen(matrix: Balls, radii: Sequence[arb], known: Floats) -> Balls:
+        balls = [arb(0, r) for r in radii] * matrix.height
+        flat = [v + r for v, r in zip(matrix.flat, balls, strict=True)]
+        for i in np.flatnonzero(~np.isnan(known)).tolist():
+            if flat[i].is_finite():  # the trajectory is in its box
+                flat[i] = arb(float(known.flat[i]))
+        return Balls(matrix.height, matrix.columns, flat)
+
+
+def arb_dot(values: list[arb]) -> arb:
+    """Return the sum of the squares of exact numbers."""
+    return sum((v * v for v in values), arb(0))
+
+
+def _midpoint(ball: arb) -> arb:
+    return ball.mid() if ball.is_finite() else arb(0)
+
+
+class _FloatPoints(EnclosureDomain, _Points):
+    """Steps of float64 enclosures from exact points."""
+
+    def name_values(self, values: Any, place: Any, t: int) -> Any:
+        rads = np.vstack([m.rad * self.scales[place][s] for s, m in values.items()])
+        self.residuals[place, t] = [arb(vector_norm_bound(r)) for r in rads.T]
+        return {s: Enclosed(m.mid, np.zeros_like(m.mid)) for s, m in values.items()}
+
+    @staticmethod
+    def floats(matrix: Enclosed) -> Floats:
+        return matrix.mid
+
+    @staticmethod
+    def widen(matrix: Enclosed, radii: Sequence[arb], known: Floats) -> Enclosed:
+        rads = [math.nextafter(float(r), math.inf) if r != 0 else 0.0 for r in radii]
+        rad = np.broadcast_to(rads, matrix.mid.shape)
+        sure = ~np.isnan(known) & np.isfinite(rad)
+        return Enclosed(np.where(sure, known, matrix.mid), np.where(sure, 0.0, rad))
+
+
+class _Known:
+    """What replays have in common: the states of every step are those of a run before."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.records = trace.records
+
+    def name_values(self, values: Any, place: Any, t: int) -> Any:
+        return values | self.records[place].steps[t]
+
+
+class _BallReplay(_Known, BallDomain):
+    def __init__(self, trace: Trace, precision: int) -> None:
+        _Known.__init__(self, trace)
+        BallDomain.__init__(self, precision)
+
+
+class _FloatReplay(_Known, EnclosureDomain):
+    pass
+
+
+class Plan(NamedTuple):
+    """The working precision that some accuracy needs, and what needs it.
+
+    Attributes:
+        precision: In bits.
+        place: The layer and direction whose state needs most.
+        step: Its step.
+    """
+
+    precision: int
+    place: Place
+    step: int
+
+
+class Propagation:
+    """Runs of one network on one input, to any precision, with the same bounds L.
+
+    Args:
+        net: The network, finite.
+        inputs: Finite as well.
+    """
+
+    def __init__(self, net: Network, inputs: Inputs) -> None:
+        self.net = net
+        self.inputs = inputs
+        self.offsets = np.concatenate([[0], np.cumsum(inputs.widths)])
+        scales = {p: dict.fromkeys(net.cell.states, 1.0) for p in net.places}
+        self._float = run(net, inputs, _FloatPoints(scales), keep="states")
+        self._tubes = {place: _Tube(self, place) for place in net.places}
+        self.scales = {place: tube.scale for place, tube in self._tubes.items()}
+        self._fit(self._float)
+
+    def enclosures(self, keep: Keep) -> Trace:
+        """Return what float64 alone proves of the trajectory; `keep` as in `trace`."""
+        points = run(self.net, self.inputs, _FloatPoints(self.scales), keep="states")
+        trace = self._widened(points, EnclosureDomain())
+        if keep == "states":
+            return trace
+        return run(self.net, self.inputs, _FloatReplay(trace), keep=keep)
+
+    def trace(self, precision: int, keep: Keep) -> Trace:
+        """Run at a working precision; every state ends as a midpoint and its distance ε.
+
+        Args:
+            precision: Bits of the midpoints.
+            keep: As for `run`. Named quantities are computed once more from the states.
+        """
+        points = run(
+            self.net, self.inputs, _BallPoints(precision, self.scales), keep="states"
+        )
+        self._fit(points)
+        trace = self._widened(points, BallDomain(precision))
+        if keep == "states":
+            return trace
+        return run(self.net, self.inputs, _BallReplay(trace, precision), keep=keep)
+
+    def plan(self, goal: int, *, absolute: bool) -> Plan:
+        """Return the working precision at which every result is known to `goal` bits.
+
+        It is what the bounds L say, for residuals in the proportion of the float64 run's.
+
+        Args:
+            goal: Bits of accuracy, relative to each result that is not 0; or
+            absolute: bits after the point.
+        """
+        domain: Any = self._float.domain
+        errors = self._errors(domain.residuals, checked=False)
+        worst = Plan(goal, self.net.places[0], 0)
+        for (place, t), row in errors.items():
+            states = self._float.records[place].steps[t]
+            for j, error in enumerate(row):
+                lost = 53 + _log2(error)
+                if not math.isfinite(lost):
+                    continue
+                room = 4 - math.log2(_BOX)
+                if self._shown(place, t):
+                    small = 0.0 if absolute else self._smallest(states, j)
+                    room = max(room, goal - small)
+                if lost + room > worst.precision:
+                    worst = Plan(math.ceil(lost + room), place, t)
+        return worst
+
+    # --- the recursion ---
+
+    def _shown(self, place: Place, t: int) -> bool:
+        """Whether a step's states are results: the last layer's, and the last states."""
+        layer, direction = place
+        end = 0 if direction == "reverse" else len(self.inputs.widths) - 1
+        return layer == self.net.num_layers - 1 or t == end
+
+    @staticmethod
+    def _smallest(states: Mapping[str, Enclosed], j: int) -> float:
+        column = np.concatenate([np.abs(m.mid[:, j]) for m in states.values()])
+        column = column[column > 0]
+        return math.log2(column.min()) if column.size else 0.0
+
+    def order(self, place: Place) -> Iterator[int]:
+        """Yield the steps in the order in which a place takes them."""
+        steps = range(len(self.inputs.widths))
+        return iter(reversed(steps) if place[1] == "reverse" else steps)
+
+    def _errors(self, residuals: Errors, *, checked: bool) -> Errors:
+        """Carry the distance to the exact trajectory from step to step.
+
+        Args:
+            residuals: Of the run.
+            checked: Whether an error that leaves its box becomes infinite.
+        """
+        errors: Errors = {}
+        with working_precision(53):  # so that errors are floats but for their exponent
+            for place in self.net.places:
+                tube = self._tubes[place]
+                current = [arb(0)] * self.inputs.batch
+                for t in self.order(place):
+                    row = []
+                    for j, residual in enumerate(residuals[place, t]):
+                        k = int(self.offsets[t]) + j
+                        below = self._below(errors, place[0], t, j)
+                        error = residual + tube.carried(k, current[j], below, checked)
+                        current[j] = error.upper() if error.is_finite() else arb("inf")
+                        row.append(current[j])
+                    errors[place, t] = row
+        return errors
+
+    def _below(self, errors: Errors, layer: int, t: int, j: int) -> arb:
+        """Return the error of a layer's input; outputs are not scaled."""
+        if layer == 0:
+            return arb(0)
+        parts = [errors[(layer - 1, d), t][j] for d in self.net.directions]
+        return parts[0] if len(parts) == 1 else arb_dot(parts).sqrt().upper()
+
+    def _fit(self, points: Trace) -> None:
+        """Make sure that the boxes are around these points."""
+        for place in self.net.places:
+            self._tubes[place].fit(points)
+
+    def _widened(self, points: Trace, domain: Any) -> Trace:
+        """Return the trace of enclosures around a run of points."""
+        run_domain: Any = points.domain
+        errors = self._errors(run_domain.residuals, checked=True)
+        records = {}
+        with domain.context():
+            for place, record in points.records.items():
+                records[place] = self._widen_record(place, record, errors, run_domain)
+            last = self.net.num_layers - 1
+            return Trace(
+                self.net,
+                self.inputs,
+                domain,
+                records,
+                join(self.net, domain, records, last),
+            )
+
+    def _widen_record(
+        self, place: Place, record: Record, errors: Errors, domain: Any
+    ) -> Record:
+        tube = self._tubes[place]
+
+        def widen(states: Mapping[str, Any], columns: Sequence[int]) -> dict[str, Any]:
+            radii = [row[k] for k in columns]
+            return {
+                s: domain.widen(
+                    m, [e * tube.room[s] for e in radii], tube.known[s][:, columns]
+                )
+                for s, m in states.items()
+            }
+
+        row = [e for t in range(len(record.steps)) for e in errors[place, t]]
+        spans = zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
+        steps = [
+            widen(m, range(*span)) for m, span in zip(record.steps, spans, strict=True)
+        ]
+        lengths = sorted(self.inputs.lengths, reverse=True)
+        ends = [0 if place[1] == "reverse" else n - 1 for n in lengths]
+        last = [int(self.offsets[end]) + j for j, end in enumerate(ends)]
+        return Record(steps, record.initial, widen(record.final, last))
+
+
+class _Tube:
+    """Boxes around the points of one place, and the norms of the derivatives over them.
+
+    Columns are the steps, and in each the sequences that are running.
+
+    Attributes:
+        scale: The factor of each state.
+        known: For each state, what a step makes of all of its box where that is one
+            number, as relu does; else NaN.
+    """
+
+    def __init__(self, runs: Propagation, place: Place) -> None:
+        self.runs = runs
+        self.place = place
+        self.net = runs.net
+        self.centres: dict[str, Floats] = {}
+        self.half: dict[str, Floats] = {}
+        points = self._points(runs._float)
+        self.scale = self._choose_scale(points)
+        states = self.net.cell.states
+        self.norms = StepNorms(self.net, place, states, self.scale)
+        self.from_below = (
+            StepNorms(self.net, place, ("x",), self.scale) if place[0] else None
+        )
+        count = int(runs.offsets[-1])
+        self.growth, self.gain = np.full(count, np.inf), np.full(count, np.inf)
+        self.known = {
+            s: np.full((size, count), np.nan)
+            for s, size in self.net.state_sizes.items()
+        }
+        self.room = {s: 1 / f for s, f in self.scale.items()}
+
+    def carried(self, k: int, error: arb, below: arb, checked: bool) -> arb:
+        """Return what errors of column k's operands amount to after its step."""
+        total = arb(0)
+        if checked:
+            half = {name: float(widths[k]) / 2 for name, widths in self.half.items()}
+            fits = all(error * self.room[s] <= half[s] for s in self.net.cell.states)
+            if not (fits and below <= half["x"]):
+                return arb("inf")
+        if error != 0:
+            total += arb(float(self.growth[k])) * error
+        if below != 0:
+            total += arb(float(self.gain[k])) * below
+        return total
+
+    def fit(self, trace: Trace) -> None:
+        """Put boxes around the points of `trace` that half a box does not reach."""
+        points = self._points(trace)
+        if self.centres:
+            stale = np.zeros(int(self.runs.offsets[-1]), dtype=bool)
+            for name, values in points.items():
+                far = np.abs(values.mid - self.centres[name]) + values.rad
+                stale |= ~((far * (1 + 2.0**-40)).max(axis=0) <= self.half[name] / 2)
+        else:
+            stale = np.ones(int(self.runs.offsets[-1]), dtype=bool)
+            self.centres = {n: np.empty_like(p.mid) for n, p in points.items()}
+            self.half = {n: np.empty(p.mid.shape[1]) for n, p in points.items()}
+        columns = np.flatnonzero(stale)
+        for name, values in points.items():
+            self.centres[name][:, columns] = values.mid[:, columns]
+            size = np.abs(values.mid[:, columns]).max(axis=0, initial=1.0)
+            self.half[name][columns] = _BOX * size
+        for start in range(0, len(columns), _CHUNK):
+            self._bound(points, columns[start : start + _CHUNK])
+
+    def _bound(self, points: Mapping[str, Enclosed], columns: Any) -> None:
+        boxes = {}
+        for name, values in points.items():
+            mid = self.centres[name][:, columns]
+            rad = np.broadcast_to(self.half[name][columns], mid.shape)
+            if name == "x" and self.place[0] == 0:  # the input is what it is
+                rad = values.rad[:, columns]
+            boxes[name] = Enclosed(mid, rad)
+        self.growth[columns], after = self.norms.bounds(boxes)
+        if self.from_below is not None:
+            self.gain[columns], _ = self.from_below.bounds(boxes)
+        for state, (mid, rad) in after.items():
+            self.known[state][:, columns] = np.where(rad == 0, mid, np.nan)
+
+    def _points(self, trace: Trace) -> dict[str, Enclosed]:
+        """Return what each column's step starts from, as floats within radii."""
+        net, inputs, record = self.net, trace.inputs, trace.records[self.place]
+        domain: Any = trace.domain
+        plain = EnclosureDomain()
+        layer = self.place[0]
+        points = {}
+        with plain.context():
+            if layer == 0:
+                xs = [plain.matrix(inputs.step(t)) for t in range(len(inputs.widths))]
+            else:
+                below = [trace.records[layer - 1, d].steps for d in net.directions]
+                output = net.cell.states[0]
+                xs = [
+                    plain.vstack([_rounded(domain.floats(s[output])) for s in steps])
+                    for steps in zip(*below, strict=True)
+                ]
+            points["x"] = plain.hstack(xs)
+            index = net.places.index(self.place)
+            for state, size in net.state_sizes.items():
+                start = plain.matrix(inputs.initial(state, index, size))
+                steps = [_rounded(domain.floats(s[state])) for s in record.steps]
+                points[state] = plain.hstack(
+                    [self._before(t, steps, start) for t in range(len(steps))]
+                )
+        return points
+
+    def _before(self, t: int, steps: Sequence[Enclosed], start: Enclosed) -> Enclosed:
+        """Return the states that step t starts from."""
+        widths = self.runs.inputs.widths
+        if self.place[1] == "reverse":
+            going = (
+                steps[t + 1]
+                if t + 1 < len(steps)
+                else Enclosed(start.mid[:, :0], start.rad[:, :0])
+            )
+        else:
+            going = steps[t - 1] if t else start
+        going = Enclosed(going.mid[:, : widths[t]], going.rad[:, : widths[t]])
+        there = going.mid.shape[1]
+        joining = Enclosed(
+            start.mid[:, there : widths[t]], start.rad[:, there : widths[t]]
+        )
+        return EnclosureDomain().hstack([going, joining])
+
+    def _choose_scale(self, points: Mapping[str, Enclosed]) -> dict[str, float]:
+        """Choose the powers of two under which a few sampled steps contract most."""
+        states = self.net.cell.states
+        scale = dict.fromkeys(states, 1.0)
+        count = int(self.runs.offsets[-1])
+        if len(states) == 1 or count == 0:
+            return scale
+        columns = np.linspace(0, count - 1, min(count, _SAMPLES + 1), dtype=int)[1:]
+        at = {
+            n: Enclosed(p.mid[:, columns], p.rad[:, columns]) for n, p in points.items()
+        }
+        for state in states[1:]:
+            worst = {}
+            for factor in _FACTORS:
+                tried = scale | {state: factor}
+                norms = StepNorms(self.net, self.place, states, tried)
+                worst[factor] = float(np.sum(np.log(norms.bounds(at)[0] + 1e-300)))
+            scale[state] = min(worst, key=lambda f: (worst[f], abs(math.log2(f))))
+        return scale
+
+
+def _rounded(values: Floats) -> Enclosed:
+    """Return floats that a number was rounded to, and how far it may be."""
+    return Enclosed(values, np.abs(values) * 2.0**-51 + 2.0**-1070)
+
+
+def _log2(value: arb) -> float:
+    """Return the binary logarithm of a number that may be too large or small for a float."""
+    if value == 0:
+        return -math.inf
+    if not value.is_finite():
+        return math.inf
+    mantissa, exponent = value.mid().man_exp()
+    return math.log2(int(mantissa)) + int(exponent)
