@@ -401,12 +401,18 @@ def test_numbers_of_another_format_are_noted(torch):
 
 
 @pytest.mark.parametrize("dtype", FORMATS)
-def test_default_tolerance_is_that_of_assert_close(torch, dtype):
-    """The figures are torch's own, named as such and labelled as assumed.
+def test_default_tolerance_is_that_of_assert_close(torch, dtype, monkeypatch):
+    """Where states are not known and a bound would take too long, torch's own figures.
+
+    They are named as such and labelled as assumed.
 
     16-bit formats have 8 unit roundoffs for an atol that honest networks exceed.
     """
     from torch.testing._comparison import default_tolerances
+
+    from symrnn.audit import results
+
+    monkeypatch.setattr(results, "_BOUND_WORK", 0)
 
     net = symrnn.load(
         {f"weight_{kind}_l{n}": [[1]] for kind in ("ih", "hh") for n in (0, 1)},
@@ -444,3 +450,33 @@ def test_bare_number_is_no_tolerance(torch):
     """It could be relative, absolute or ulps."""
     with pytest.raises(TypeError, match=r"Tolerance\(ulps=4\)"):
         symrnn.audit(torch.nn.GRU(1, 1), [[1.0]], tolerance=1e-3)
+
+
+def test_states_that_are_not_known_leave_a_proven_bound(torch):
+    """Of two layers' outputs, each number has the bound of the whole trajectory."""
+    torch.manual_seed(0)
+    module = torch.nn.LSTM(3, 4, num_layers=2)
+    x = torch.randn(6, 2, 3)
+    with torch.no_grad():
+        output, (h_n, c_n) = module(x)
+    report = symrnn.audit(module, x, outputs=(output, h_n, c_n))
+    assert (True, None, ()) == (report.passed, report.tolerance, report.layers)
+    assert all(0 < t.worst.tolerance < 1e-5 for t in report.tensors)
+    assert any("no honest trajectory" in s.text for s in report.statements)
+    output[3, 1, 2] += 1e-4
+    report = symrnn.audit(module, x, outputs=(output, h_n, c_n))
+    assert "violated" == report.verdict
+    assert (3, 1, 2) == report.first_violation.location.index
+
+
+def test_explanation_of_an_audit(torch):
+    """On request: bound, condition numbers, and where the error came from."""
+    torch.manual_seed(0)
+    module = torch.nn.GRU(3, 4)
+    report = symrnn.audit(module, torch.randn(6, 2, 3), explain=True)
+    titles = [section.title for section in report.explanation]
+    assert 4 == len(titles)
+    assert "Bounds on the distance from the exact trajectory" == titles[0]
+    assert titles[2].endswith("this subject, by where it shows")
+    shares = [row[3] for row in report.explanation[3].rows if row[0] == "kind"]
+    assert 1 == pytest.approx(sum(shares), abs=1e-3)

@@ -6,32 +6,30 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any
 
-from symrnn.arrays import Array, PackedArray
-from symrnn.audit.compare import compare
 from symrnn.audit.derived import audit_steps
 from symrnn.audit.emulated import run_emulated
-from symrnn.audit.enclosure import planned_places
+from symrnn.audit.explained import explain as explain_errors
 from symrnn.audit.report import Arithmetic as Arithmetic
 from symrnn.audit.report import ElementError as ElementError
 from symrnn.audit.report import Environment as Environment
 from symrnn.audit.report import LayerReport as LayerReport
 from symrnn.audit.report import Report as Report
+from symrnn.audit.report import Section as Section
 from symrnn.audit.report import Statement as Statement
 from symrnn.audit.report import StepError as StepError
 from symrnn.audit.report import TensorReport as TensorReport
+from symrnn.audit.results import Limits, find_limits, judge_results
 from symrnn.audit.statements import reach_verdict, remark, state
 from symrnn.audit.subject import Subject, read_subject
-from symrnn.audit.summary import summarise, summarise_without_exact
+from symrnn.audit.summary import summarise_without_exact
 from symrnn.audit.tolerance import Tolerance as Tolerance
-from symrnn.audit.tolerance import default_tolerance
 from symrnn.audit.torch_run import run_torch
 from symrnn.errors import SourceError
-from symrnn.evaluate import MAX_PRECISION, evaluate_inputs
+from symrnn.evaluate import MAX_PRECISION
 from symrnn.formats import FloatFormat
 from symrnn.network import Network
 from symrnn.schedules import Schedule
 from symrnn.sources import is_torch_module, load, recurrent_module
-from symrnn.trace import Trace
 
 __all__ = [
     "Arithmetic",
@@ -39,15 +37,13 @@ __all__ = [
     "Environment",
     "LayerReport",
     "Report",
+    "Section",
     "Statement",
     "StepError",
     "TensorReport",
     "Tolerance",
     "audit",
 ]
-
-_FEW_ELEMENTS = 1 << 14  # each takes tens of microseconds to compare exactly
-_LITTLE_WORK = 1 << 25  # multiplications, some tens of nanoseconds each
 
 
 def audit(
@@ -66,6 +62,7 @@ def audit(
     max_precision: int = MAX_PRECISION,
     accumulate: str | None = None,
     exact: bool | None = None,
+    explain: bool = False,
     executor: Executor | None = None,
 ) -> Report:
     """Judge what a network returned in floating point: rounding, or a bug, and where?
@@ -108,9 +105,9 @@ def audit(
         schedule: The order of operations of that run; see `symrnn.schedules`.
         tolerance: What is allowed between a result and its exact value. Stated, it
             decides instead of the derived bounds, which are reported all the same. Where
-            the states from which a layer starts are not known,
-            ``torch.testing.assert_close``'s figures for the format decide beside them
-            (see `symrnn.audit.tolerance`).
+            the states from which a layer starts are not known, a proven bound on the
+            whole trajectory decides, or for big networks
+            ``torch.testing.assert_close``'s figures (see `symrnn.audit.tolerance`).
         grad: Whether torch runs in grad mode. On a CPU, float32 LSTMs then take another
             kernel, and return other numbers.
         prefix: Which part of a bigger model, as for `symrnn.load`.
@@ -119,6 +116,9 @@ def audit(
             assumption. By default float32 for formats of 16 bits, else the format.
         exact: Whether to compare with the exact values too; by default where that takes
             seconds at most, or where a tolerance is stated.
+        explain: Whether to say where errors come from: a proven bound on the distance
+            from the exact trajectory, the contribution of each step, layer, gate and kind
+            of rounding, and the condition numbers of gates. For small networks.
         executor: Where sequences are judged, any ``concurrent.futures.Executor``; threads
             by default. Results do not depend on it.
 
@@ -171,6 +171,7 @@ def audit(
         max_precision=max_precision,
         accumulate=accumulate,
         exact=exact,
+        explain=explain,
         executor=executor,
     )
 
@@ -190,73 +191,39 @@ def _report(
     max_precision: int,
     accumulate: str | None,
     exact: bool | None,
+    explain: bool,
     executor: Executor | None,
 ) -> Report:
     net = subject.net
     found = (net.first_non_finite(), subject.inputs.first_non_finite())
     causes = tuple(cause for cause in found if cause is not None)
-    steps, stated = None, tolerance is not None
-    if not causes:
-        steps = audit_steps(subject, accumulate, executor)
-        if tolerance is None and not steps.decides:
-            tolerance = default_tolerance(subject.format)
-    if causes or not _compares(subject, tolerance, exact):
+    steps, limits = None, Limits(tolerance=tolerance)
+    if causes:
         tensors = tuple(summarise_without_exact(subject, n) for n in subject.values)
     else:
-        tensors = _judge(subject, tolerance, max_precision)
+        steps = audit_steps(subject, accumulate, executor)
+        limits = find_limits(subject, steps, tolerance, accumulate)
+        tensors = judge_results(
+            subject, limits, exact=exact, max_precision=max_precision
+        )
+    deciding = steps if tolerance is None else None
     return Report(
-        verdict=reach_verdict(causes, tensors, None if stated else steps),
+        verdict=reach_verdict(causes, tensors, deciding),
         subject=subject.name,
         network=repr(net),
         dtype=subject.format.name,
         environment=subject.environment,
         tensors=tensors,
-        tolerance=tolerance,
+        tolerance=limits.tolerance,
         arithmetic=None if steps is None else steps.arithmetic,
         layers=() if steps is None else steps.layers,
         unseen=() if steps is None else steps.unseen,
         causes=causes,
         notes=(*subject.notes, *remark(causes, tensors, steps)),
-        statements=tuple(state(subject.environment, tolerance, steps, tensors)),
+        statements=tuple(state(subject.environment, limits, steps, tensors)),
+        explanation=(
+            tuple(explain_errors(subject, accumulate, max_precision))
+            if explain and steps is not None
+            else ()
+        ),
     )
-
-
-def _compares(
-    subject: Subject, tolerance: Tolerance | None, exact: bool | None
-) -> bool:
-    """Whether results are compared with exact values too."""
-    elements = sum(values.size for values in subject.values.values())
-    if elements == 0:
-        return False
-    if exact is not None or tolerance is not None:
-        return exact is not False
-    parameters = subject.net.parameters.values()
-    products = sum(array.size for arrays in parameters for array in arrays.values())
-    work = products * sum(subject.inputs.lengths)
-    return elements <= _FEW_ELEMENTS and work <= _LITTLE_WORK
-
-
-def _judge(
-    subject: Subject, tolerance: Tolerance | None, max_precision: int
-) -> tuple[TensorReport, ...]:
-    target = subject.format
-    trace = evaluate_inputs(
-        *(subject.original or (subject.net, subject.inputs)),
-        places=planned_places(target),
-        keep="states",
-        max_precision=max_precision,
-    )
-    tensors = []
-    for name, values in subject.values.items():
-        grid = subject.grids[name]
-        exact = _exact_values(trace, name)
-        found = compare(exact, values, grid, target, tolerance)
-        tensors.append(summarise(found, exact, values, grid, target))
-    return tuple(tensors)
-
-
-def _exact_values(trace: Trace, name: str) -> Array:
-    if name != "output":
-        return trace.state(name.removesuffix("_n"))
-    output = trace.output
-    return output.data if isinstance(output, PackedArray) else output

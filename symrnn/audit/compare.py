@@ -20,7 +20,9 @@ Note [Overflow]
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -73,7 +75,9 @@ class Judgement:
 class _Judge:
     """The rules of this module for one format and tolerance."""
 
-    def __init__(self, target: FloatFormat, tolerance: Tolerance | None) -> None:
+    def __init__(
+        self, target: FloatFormat, tolerance: Tolerance | float | None
+    ) -> None:
         self.target = target
         self.tolerance = tolerance
         half_ulp = power_of_two(target.emax - target.precision)
@@ -110,7 +114,12 @@ class _Judge:
         )
 
     def _allowed(self, value: Enclosure) -> Interval | None:
-        return None if self.tolerance is None else self.tolerance.at(value)
+        if self.tolerance is None or self.tolerance == math.inf:
+            return None
+        if isinstance(self.tolerance, float):
+            bound = as_rational(self.tolerance)
+            return bound, bound
+        return self.tolerance.at(value)
 
     def again(self, subject: float, representable: bool) -> Rule:
         """Return `judge` as a rule for `symrnn.Array.decide`."""
@@ -142,7 +151,7 @@ def compare(
     subject: npt.NDArray[np.float64],
     grid: Grid,
     target: FloatFormat,
-    tolerance: Tolerance | None,
+    tolerance: Tolerance | npt.NDArray[np.float64] | None,
 ) -> npt.NDArray[np.object_]:
     """Return a `Judgement` of every element of a result.
 
@@ -151,23 +160,27 @@ def compare(
         subject: The subject's numbers as float64.
         grid: What the elements stand for.
         target: The subject's format.
-        tolerance: What is allowed, if anything was stated; finite errors hold without.
+        tolerance: What is allowed: a rule, a bound for each element, or nothing stated;
+            finite errors hold without.
 
     Raises:
         UndecidedError: An element is within tolerance or not by less than the precision
             limit can tell.
     """
-    judge = _Judge(target, tolerance)
+    rule = tolerance if isinstance(tolerance, Tolerance) else None
+    judges: Iterator[_Judge] = itertools.repeat(_Judge(target, rule))
+    if isinstance(tolerance, np.ndarray):
+        judges = (_Judge(target, bound) for bound in tolerance.reshape(-1).tolist())
     values = exact.decide(narrow_in_ulps(target)).reshape(-1)
     representable = (round_array(subject, target) == subject).reshape(-1).tolist()
     numbers = subject.reshape(-1).tolist()
     found = np.empty(len(numbers), dtype=object)
-    for i, number in enumerate(numbers):
+    for i, (number, judge) in enumerate(zip(numbers, judges, strict=False)):
         found[i] = judge.judge(number, representable[i], values[i])
         if found[i] is None:
             index = tuple(int(n) for n in np.unravel_index(i, subject.shape))
-            rule = judge.again(number, representable[i])
-            found[i] = _refined(exact[index], rule, f"{grid.locate(index)} = {number}")
+            again = judge.again(number, representable[i])
+            found[i] = _refined(exact[index], again, f"{grid.locate(index)} = {number}")
     return found.reshape(subject.shape)
 
 

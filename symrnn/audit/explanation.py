@@ -9,22 +9,23 @@ from typing import Any
 import numpy as np
 
 from symrnn.audit.attribution import Attribution, Grouping
+from symrnn.audit.bound import ErrorBound
 from symrnn.audit.conditioning import Conditioning
 from symrnn.audit.report import Section
 
-__all__ = ["explain_attribution", "explain_conditioning"]
+__all__ = ["explain_attribution", "explain_bound", "explain_conditioning"]
 
 _GROUPINGS: tuple[Grouping, ...] = ("kind", "quantity", "layer", "direction")
 
 _CONDITION_HEADINGS = (
-    "layer",
+    "place",
     "quantity",
-    "sum: median",
+    "sum",
     "worst",
-    "function: median",
+    "function",
     "worst",
-    "both: worst",
-    "where the sum is worst",
+    "both",
+    "where its sum is worst",
 )
 
 
@@ -57,14 +58,18 @@ def explain_conditioning(found: Conditioning) -> Section:
         kind="measured",
         text="Relative errors of products and terms reach a sum multiplied by up to its "
         "condition number, and a function multiplies them by its own. Large numbers mean "
-        "that terms cancel.",
+        "that terms cancel. Medians and the worst; of both together, the worst.",
         headings=_CONDITION_HEADINGS,
         rows=rows,
     )
 
 
-def explain_attribution(found: Attribution) -> Section:
+def explain_attribution(found: Attribution, whose: str = "") -> Section:
     """Return where the error of an output came from as a section of a report.
+
+    Args:
+        found: The attribution.
+        whose: Of which run, for the title.
 
     >>> import symrnn
     >>> from symrnn.audit.attribution import attribute
@@ -81,7 +86,7 @@ def explain_attribution(found: Attribution) -> Section:
         for (start, stop), part in sorted(found.by_step().items())
     }
     return Section(
-        title="Where the error of the output came from",
+        title="Where the error of the output came from" + (f": {whose}" if whose else ""),
         kind="measured",
         text=f"The error has a 2-norm of {size:.4g}. What each part contributes, after it was "
         "amplified or forgotten on the way, is known to first order: the remainder is "
@@ -89,6 +94,7 @@ def explain_attribution(found: Attribution) -> Section:
         "grouping and may be negative. Steps that were taken together have one figure.",
         headings=("by", "part", "contribution", "share"),
         rows=tuple(_contributions(found)),
+        unit="absolute",
         by_step={
             "contribution": tuple(
                 norm
@@ -106,3 +112,53 @@ def _contributions(found: Attribution) -> Iterator[tuple[str, str, float, float]
         shares = {key: found.share(part) for key, part in parts.items() if np.any(part)}
         for key in sorted(shares, key=lambda key: -abs(shares[key])):
             yield what, str(key), float(np.linalg.norm(parts[key])), shares[key]
+
+
+def explain_bound(found: ErrorBound) -> Section:
+    """Return how far honest states can be from the exact ones as a section of a report.
+
+    >>> import symrnn
+    >>> from symrnn.audit.bound import bound_errors
+    >>> from symrnn.audit.floating import FloatingDomain
+    >>> from symrnn.formats import FORMATS
+    >>> from symrnn.inputs import read_inputs
+    >>> net = symrnn.load({"weight_ih_l0": [[1]], "weight_hh_l0": [["1/2"]]}, cell="rnn_tanh")
+    >>> domain = FloatingDomain(FORMATS["float32"])
+    >>> section = explain_bound(bound_errors(net, read_inputs(net, [[1], [2]]), domain))
+    >>> section.kind, section.rows[0][:3]
+    ('proven', (0, 'forward', 'h'))
+    """
+    net = found.net
+    largest = {
+        (*place, state): np.fmax.reduce(
+            values.reshape(len(values), -1), axis=1, initial=0
+        )
+        for place, states in found.states.items()
+        for state, values in states.items()
+    }
+    text = (
+        f"No honest computation in {found.format} that accumulates in {found.accumulate} is "
+        "further from the exact trajectory than this, in whichever order it sums."
+    )
+    if not found.proven:
+        text += (
+            f" If its rounding errors are independent with mean 0, this is exceeded somewhere "
+            f"with a probability of at most {found.failure:.2g}."
+        )
+    return Section(
+        title="Bounds on the distance from the exact trajectory",
+        kind="proven" if found.proven else "assumed",
+        text=text,
+        headings=("layer", "direction", "state", "first step", "last step", "largest"),
+        rows=tuple(
+            (*key, *map(float, (steps[0], steps[-1], steps.max())))
+            for key, steps in largest.items()
+            if steps.size
+        ),
+        unit="absolute",
+        by_step={
+            f"{state}, {direction}": tuple(steps.tolist())
+            for (layer, direction, state), steps in largest.items()
+            if layer == net.num_layers - 1
+        },
+    )

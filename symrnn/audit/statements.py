@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from symrnn.audit.derived import LocalAudit
 from symrnn.audit.report import Environment, Statement, TensorReport, Verdict
-from symrnn.audit.tolerance import Tolerance
+from symrnn.audit.results import Limits
 
 __all__ = ["reach_verdict", "remark", "state"]
 
@@ -57,7 +57,7 @@ def remark(
 
 def state(
     environment: Environment,
-    tolerance: Tolerance | None,
+    limits: Limits,
     steps: LocalAudit | None,
     tensors: Sequence[TensorReport],
 ) -> Iterator[Statement]:
@@ -65,7 +65,7 @@ def state(
 
     Args:
         environment: What the subject ran in.
-        tolerance: What was allowed of results.
+        limits: What was allowed of results.
         steps: What was found at each step.
         tensors: What was found in each result.
     """
@@ -89,10 +89,16 @@ def state(
             text="the outputs are those of one run in the environment below; another "
             "version, thread count, grad mode or processor may give others",
         )
-    if tolerance is not None:
+    if limits.bounds is not None:
+        yield Statement(
+            kind="proven",
+            text="a result beyond its bound is not explained by rounding either: no honest "
+            "trajectory is further from the exact one",
+        )
+    if limits.tolerance is not None:
         yield Statement(
             kind="assumed",
-            text=f"the tolerance {tolerance} is a convention, not derived from the network",
+            text=f"the tolerance {limits.tolerance} is a convention, not derived from the network",
         )
     yield Statement(kind="assumed", text="FLINT's ball arithmetic encloses")
 

@@ -75,6 +75,12 @@ _REPORTS = ("text", "json", "html")
     default=None,
     help="Compare results with exact values too; where that takes seconds, by default.",
 )
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Say where errors come from: steps, layers, gates, kinds of rounding. For small "
+    "networks.",
+)
 @precision_option
 @click.option(
     "--report",
@@ -95,6 +101,7 @@ def audit(
     schedule: str | None,
     accumulate: str | None,
     exact: bool | None,
+    explain: bool,
     max_precision: int,
     form: str | None,
     output: Path | None,
@@ -112,6 +119,7 @@ def audit(
         "max_precision": max_precision,
         "accumulate": accumulate,
         "exact": exact,
+        "explain": explain,
     }
     with working("auditing"), _usage():
         if emulated is not None:

@@ -1,0 +1,440 @@
+# SPDX-License-Identifier: BSD-3-Clause
+r"""Bounds on the error of a whole run, proven before anybody runs it.
+
+Note [Errors as a zonotope]
+    Let y be the exact trajectory and ŷ one of honest floating-point arithmetic. Its error
+    is $e_t = F(\hat y_{t-1}) - F(y_{t-1}) + r_t$, with $r_t$ its local error. By the mean
+    value theorem, row by row, $e_t = J^* e_{t-1} + r_t$ for some matrix $J^*$ in any
+    enclosure $J_t \pm R_t$ of the Jacobian over a tube that contains both. So if
+
+    .. math:: e_{t-1} \in \{G_{t-1}\,\xi : |\xi|_\infty \le 1\}, \quad
+              E_{t-1} = |G_{t-1}|\,1, \quad |r_t| \le \delta_t,
+
+    then $e_t$ is in the same kind of set, with
+
+    .. math:: G_t = [J_t G_{t-1},\ \mathrm{diag}(\delta_t + R_t E_{t-1})].
+
+    Errors keep their signs and correlations from step to step, which is what interval
+    recursion, $E_t = |J_t| E_{t-1} + \delta_t$, throws away. docs/theory/global-error.md
+    has the proof, with what float64 itself loses.
+
+Note [The tube]
+    Jacobians and local errors are bounded in a tube around float64 points c, computed by
+    $c_t = F(c_{t-1}) + \rho_t$ with a proven $\rho_t$. The exact trajectory is not c, but
+    if $\rho_t \le \kappa\delta_t$ at every step, the recursion above also proves
+    $|y_t - c_t| \le \kappa E_t$: it is linear in its sources. So $\delta_t$ is enlarged
+    by $\rho_t/\kappa$, and the tube is $c_t \pm (1 + \kappa) E_t$.
+
+Note [Old generators]
+    $G_t$ would grow by a block of columns a step. When there are too many, the older half
+    is replaced by the box around it, a diagonal block: a superset. A box forgets
+    correlations once in so many steps, by which time most networks have forgotten the
+    errors themselves.
+
+Note [Layers]
+    The error of a layer's input, $E$ of the layer below, enters as a box whose sides are
+    generators of their own: $J^x \mathrm{diag}(E^{below}_t)$. Correlations between steps
+    and units of the layer below are given up; those of what they cause above are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from symrnn.audit.attribution import one_sequence
+from symrnn.audit.floating import Floating, FloatingDomain
+from symrnn.audit.places import result_grids
+from symrnn.audit.probability import Counting, probabilistic_domain
+from symrnn.audit.zonotope import SLACK, Zonotope
+from symrnn.derivatives import TangentProgram, lower_tangent
+from symrnn.directed import TINY
+from symrnn.domains.enclosure import Enclosed, EnclosureDomain
+from symrnn.inputs import Inputs, Layout
+from symrnn.network import DIRECTIONS, Network, Place
+from symrnn.program import Program, execute, lower
+
+__all__ = ["ErrorBound", "bound_errors"]
+
+Floats = npt.NDArray[np.float64]
+
+_BLOCKS = 24
+"""Steps whose errors keep their correlations; see Note [Old generators]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorBound:
+    """How far states can be from the exact ones, whoever computes them honestly.
+
+    Attributes:
+        states: By (layer, direction) and state, (time, batch, size): upper bounds of
+            absolute errors, infinite where nothing is known, NaN beyond a sequence's
+            length.
+        net: The network.
+        inputs: What it is run on.
+        format: The float format.
+        accumulate: The format in which products are accumulated.
+        failure: 0 where the bound is proven; else the probability, under the assumption
+            that rounding errors are independent with mean 0, that one of them is
+            exceeded somewhere.
+    """
+
+    states: Mapping[Place, Mapping[str, Floats]]
+    net: Network
+    inputs: Inputs
+    format: str
+    accumulate: str
+    failure: float = 0.0
+
+    @property
+    def proven(self) -> bool:
+        """Whether it holds with certainty, under the assumptions of `FloatingDomain`."""
+        return self.failure == 0
+
+    def results(self) -> dict[str, Floats]:
+        """Return bounds in torch's shapes by name: ``output``, ``h_n``, …; 0 for padding."""
+        found = {}
+        first = self.net.cell.states[0]
+        for name, grid in result_grids(self.net, self.inputs).items():
+            state = first if name == "output" else name.removesuffix("_n")
+            values = np.zeros(grid.shape)
+            for place in self.net.places:
+                here = (grid.layer == place[0]) & ~grid.padding
+                here &= grid.direction == DIRECTIONS.index(place[1])
+                where = grid.step[here], grid.batch[here], grid.unit[here]
+                values[here] = self.states[place][state][where]
+            found[name] = values
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the largest bound of every step as plain data; ``None`` is infinite."""
+        return {
+            "proven": self.proven,
+            "failure": self.failure,
+            "format": self.format,
+            "accumulate": self.accumulate,
+            "largest_by_step": [
+                {
+                    "layer": place[0],
+                    "direction": place[1],
+                    "state": state,
+                    "bounds": [_number(np.nanmax(step)) for step in values],
+                }
+                for place, states in self.states.items()
+                for state, values in states.items()
+            ],
+        }
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def bound_errors(
+    net: Network,
+    inputs: Inputs,
+    domain: FloatingDomain,
+    *,
+    confidence: float | None = None,
+    columns: int | None = None,
+) -> ErrorBound:
+    """Bound the error of every state of any honest run; see this module's notes.
+
+    Parameters, inputs and initial states are exact numbers; where they are none of the
+    format, a run that rounds them is covered too.
+
+    Args:
+        net: The network, of any cell.
+        inputs: What it is run on.
+        domain: What honest arithmetic is: format, accumulation, activation errors.
+        confidence: Instead of a proof, a smaller bound that holds with this probability
+            if rounding errors are independent and have mean 0; see
+            `symrnn.audit.probability`.
+        columns: How many generators are kept at most; more are tighter and slower. By
+            default as many as 24 steps make.
+
+    Raises:
+        NotFiniteError: A parameter, input or initial state is NaN or infinite.
+        UnsupportedError: This thread flushes subnormal numbers.
+        ValueError: `confidence` is not between 0 and 1.
+
+    >>> import symrnn
+    >>> from symrnn.formats import FORMATS
+    >>> from symrnn.inputs import read_inputs
+    >>> net = symrnn.load({"weight_ih_l0": [[0.5]], "weight_hh_l0": [[-0.25]]}, cell="rnn_tanh")
+    >>> inputs = read_inputs(net, [[1.0]] * 50)
+    >>> found = bound_errors(net, inputs, FloatingDomain(FORMATS["float32"]))
+    >>> found.proven, bool((found.results()["output"] < 1e-6).all())
+    (True, True)
+    """
+    net.require_finite()
+    inputs.require_finite()
+    if confidence is not None:
+        if not 0 < confidence < 1:
+            raise ValueError(f"confidence must be between 0 and 1 (got {confidence!r})")
+        domain = _probable(net, inputs, domain, 1 - confidence)
+    states = {
+        place: {
+            state: np.full((inputs.time, inputs.batch, size), np.nan)
+            for state, size in net.state_sizes.items()
+        }
+        for place in net.places
+    }
+    for b in range(inputs.batch):
+        found = _Run(net, one_sequence(inputs, b), domain, columns).run()
+        for place, by_state in found.items():
+            for state, values in by_state.items():
+                states[place][state][: len(values), b] = values
+    return ErrorBound(
+        states=states,
+        net=net,
+        inputs=inputs,
+        format=domain.target.name,
+        accumulate=domain.accumulate.name,
+        failure=0.0 if confidence is None else 1 - confidence,
+    )
+
+
+# --- one sequence -------------------------------------------------------------------
+
+
+class _Run:
+    def __init__(
+        self, net: Network, inputs: Inputs, domain: FloatingDomain, columns: int | None
+    ) -> None:
+        self.net = net
+        self.inputs = inputs
+        self.domain = domain
+        self.columns = columns
+
+    def run(self) -> dict[Place, dict[str, Floats]]:
+        time, first = len(self.inputs.widths), self.net.cell.states[0]
+        found: dict[Place, dict[str, Floats]] = {}
+        with EnclosureDomain().context(), self.domain.context():
+            below: list[_Input] = [self._given(t) for t in range(time)]
+            for layer in range(self.net.num_layers):
+                centers = []
+                for direction in self.net.directions:
+                    place: Place = (layer, direction)
+                    run = _Pass(self.net, self.inputs, self.domain, place, self.columns)
+                    run.run(below)
+                    found[place] = run.bounds
+                    centers.append(run.centers)
+                below = [
+                    _Input(
+                        np.concatenate([c[t] for c in centers])[:, np.newaxis],
+                        np.concatenate(
+                            [found[layer, d][first][t] for d in self.net.directions]
+                        )[:, np.newaxis],
+                    )
+                    for t in range(time)
+                ]
+        return found
+
+    def _given(self, t: int) -> _Input:
+        return _Input(self.inputs.step(t))
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """The input of a layer at a step: exact numbers, or a point and the error around it."""
+
+    point: npt.NDArray[Any]
+    error: Floats | None = None
+
+    def center(self) -> Enclosed:
+        return EnclosureDomain().matrix(self.point)
+
+    def tube(self, widening: float) -> Enclosed:
+        if self.error is None:
+            return self.center()
+        return Enclosed(self.point, _widened(self.error, widening))
+
+    def held(self, domain: FloatingDomain, widening: float) -> Floating:
+        if self.error is None:
+            return domain.parameter("x", self.point, (0, "forward"))
+        return domain.atom(self.point, spread=_widened(self.error, widening))
+
+
+def _widened(error: Floats, factor: float) -> Floats:
+    return error * factor + 2 * TINY  # below normal numbers, the product may lose that
+
+
+class _Pass:
+    """One layer in one direction."""
+
+    def __init__(
+        self,
+        net: Network,
+        inputs: Inputs,
+        domain: FloatingDomain,
+        place: Place,
+        columns: int | None,
+    ) -> None:
+        self.net, self.inputs, self.place = net, inputs, place
+        self.domain, self.exact = domain, EnclosureDomain()
+        self.states = net.cell.states
+        self.sizes = net.state_sizes
+        self.total = sum(self.sizes.values())
+        self.features = net.output_size if place[0] else 0
+        self.columns = columns or _BLOCKS * (self.total + self.features)
+        # See Note [The tube]: the finer float64 is than the format, the smaller.
+        self.kappa = 2.0 ** -min(16, max(0, 53 - domain.target.precision))
+        self.widening = (1 + self.kappa) * SLACK
+        self.program: Program = lower(net.cell)
+        parameters = net.parameters[place]
+        self.floating = {
+            register: domain.parameter(name, parameters[name], place)
+            for name, register in self.program.parameters.items()
+        }
+        execute(domain, self.program.once, self.floating, net.sizes[place])
+        self.tangent, self.fixed = self._prepare()
+        self.bounds: dict[str, Floats] = {}
+        self.centers: list[Floats] = []
+
+    def _prepare(self) -> tuple[TangentProgram, dict[int, Any]]:
+        """Run the part of the derivative that is the same at every step."""
+        layer, _ = self.place
+        wrt = (*self.states, *(("x",) if layer else ()))
+        tangent = lower_tangent(self.net.cell, wrt)
+        parameters = self.net.parameters[self.place]
+        registers = {
+            register: self.exact.matrix(parameters[name])
+            for name, register in tangent.parameters.items()
+        }
+        identity = np.eye(self.total + self.features)
+        start = 0
+        for name in wrt:
+            stop = start + self.sizes.get(name, self.features)
+            seed = identity[start:stop]
+            registers[tangent.seeds[name]] = Enclosed(seed, np.zeros_like(seed))
+            start = stop
+        for phase in (tangent.once, tangent.seeded):
+            execute(self.exact, phase, registers, self.net.sizes[self.place])
+        return tangent, registers
+
+    def run(self, below: Sequence[_Input]) -> None:
+        order = list(range(len(below)))
+        if self.place[1] == "reverse":
+            order.reverse()
+        index = self.net.places.index(self.place)
+        given = {s: self.inputs.initial(s, index, n) for s, n in self.sizes.items()}
+        starts = [self.exact.matrix(given[s]) for s in self.states]
+        point = np.vstack([start.mid for start in starts])
+        entry = self._entry_errors(given, starts)
+        zonotope = Zonotope(entry, self.columns)
+        errors = np.zeros((len(below), self.total))
+        points = np.zeros((len(below), self.total))
+        for t in order:
+            point = self._step(point, below[t], zonotope)
+            points[t], errors[t] = point[:, 0], zonotope.error[:, 0]
+        start = 0
+        for state, size in self.sizes.items():
+            self.bounds[state] = errors[:, start : start + size]
+            if state == self.states[0]:
+                self.centers = list(points[:, start : start + size])
+            start += size
+
+    def _entry_errors(
+        self, given: Mapping[str, npt.NDArray[Any]], starts: Sequence[Enclosed]
+    ) -> Floats:
+        """Return how far a run's initial states may be from exact, and those from c."""
+        rounded = [
+            self.domain.parameter(s, given[s], self.place).rad for s in self.states
+        ]
+        held = np.vstack(
+            [
+                np.zeros_like(start.mid) if rad is None else rad
+                for rad, start in zip(rounded, starts, strict=True)
+            ]
+        )
+        off = np.vstack([start.rad for start in starts])
+        return (held + off / self.kappa) * SLACK
+
+    def _split(self, column: Floats) -> dict[str, Floats]:
+        ends = np.cumsum([self.sizes[s] for s in self.states])[:-1]
+        return dict(zip(self.states, np.split(column, ends), strict=True))
+
+    def _step(self, point: Floats, below: _Input, zonotope: Zonotope) -> Floats:
+        """Advance the zonotope by one step, and return the next point of the tube."""
+        radius = _widened(zonotope.error, self.widening)
+        center = self._image(point, below)
+        if not np.isfinite(radius).all() or not np.isfinite(center.rad).all():
+            zonotope.give_up()
+            return center.mid
+        mid, rad = self._jacobian(point, radius, below)
+        local = self._local(point, radius, below) + center.rad / self.kappa
+        zonotope.advance(mid, rad, local * SLACK, below.error)
+        return center.mid
+
+    def _image(self, point: Floats, below: _Input) -> Enclosed:
+        """Return F of the point of the tube, whose midpoint is the next."""
+        registers = dict(self.fixed)
+        registers[self.tangent.x] = below.center()
+        for state, part in self._split(point).items():
+            exact = Enclosed(part, np.zeros_like(part))
+            registers[self.tangent.previous[state]] = exact
+        sizes = self.net.sizes[self.place]
+        execute(self.exact, self.tangent.values, registers, sizes)
+        found = [registers[self.tangent.quantities[s]] for s in self.states]
+        return self.exact.vstack([self._column(value) for value in found])
+
+    def _column(self, value: Enclosed) -> Enclosed:
+        return Enclosed(value.mid[:, :1], value.rad[:, :1])
+
+    def _jacobian(
+        self, point: Floats, radius: Floats, below: _Input
+    ) -> tuple[Floats, Floats]:
+        """Return midpoint and radius of the Jacobian over the tube."""
+        registers = dict(self.fixed)
+        registers[self.tangent.x] = below.tube(self.widening)
+        radii = self._split(radius)
+        for state, part in self._split(point).items():
+            registers[self.tangent.previous[state]] = Enclosed(part, radii[state])
+        sizes = self.net.sizes[self.place]
+        for phase in (self.tangent.values, self.tangent.mixed):
+            execute(self.exact, phase, registers, sizes)
+        seed = self.fixed[next(iter(self.tangent.seeds.values()))]
+        rows = []
+        for state in self.states:
+            shape = (self.sizes[state], seed.mid.shape[1])
+            register = self.tangent.tangents.get(state)
+            zero = Enclosed(np.zeros(shape), np.zeros(shape))
+            rows.append(zero if register is None else registers[register])
+        return self.exact.vstack(rows)
+
+    def _local(self, point: Floats, radius: Floats, below: _Input) -> Floats:
+        """Return what a step from anywhere in the tube may add to the error."""
+        registers = dict(self.floating)
+        registers[self.program.x] = below.held(self.domain, self.widening)
+        radii = self._split(radius)
+        for state, part in self._split(point).items():
+            atom = self.domain.atom(part, spread=radii[state])
+            registers[self.program.previous[state]] = atom
+        sizes = self.net.sizes[self.place]
+        execute(self.domain, self.program.input, registers, sizes)
+        execute(self.domain, self.program.step, registers, sizes)
+        found = []
+        for state in self.states:
+            settled = self.domain.settle(registers[self.program.quantities[state]])
+            rad = np.zeros_like(settled.mid) if settled.rad is None else settled.rad
+            found.append(rad[:, :1])
+        return np.vstack(found)
+
+
+def _probable(
+    net: Network, inputs: Inputs, domain: FloatingDomain, failure: float
+) -> FloatingDomain:
+    """Return the domain with a smaller unit that fails in this run but with `failure`."""
+    counting = Counting(
+        domain.target, domain.accumulate, activations=domain.activations
+    )
+    layout = Layout(batched=True, batch_first=False, single_step=False, packed=False)
+    zero = np.zeros((1, 1, net.input_size))
+    one = Inputs(x=zero, states=None, lengths=(1,), layout=layout)
+    _Run(net, one, counting, None).run()
+    return probabilistic_domain(domain, counting.count * sum(inputs.lengths), failure)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The subject's results against their exact values: true errors, and limits to them.
+
+Note [Limits]
+    A tolerance that the caller states is the limit. Otherwise the local audit decides,
+    and needs none here, unless it could not see the states that a layer starts from. Then
+    the limit of each element is the proven bound of `symrnn.audit.bound`, or, where
+    that would take too long, a convention: what ``assert_close`` allows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from symrnn.arrays import Array, PackedArray
+from symrnn.audit.bound import bound_errors
+from symrnn.audit.compare import compare
+from symrnn.audit.derived import LocalAudit, floating_domain
+from symrnn.audit.enclosure import planned_places
+from symrnn.audit.report import TensorReport
+from symrnn.audit.subject import Subject
+from symrnn.audit.summary import summarise, summarise_without_exact
+from symrnn.audit.tolerance import Tolerance, default_tolerance
+from symrnn.evaluate import evaluate_inputs
+from symrnn.trace import Trace
+
+__all__ = ["Limits", "find_limits", "judge_results"]
+
+_FEW_ELEMENTS = 1 << 14  # each takes tens of microseconds to compare exactly
+_LITTLE_WORK = 1 << 25  # multiplications, some tens of nanoseconds each
+_BOUND_WORK = 1 << 36  # of matrix products in float64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What results may be off by; see Note [Limits].
+
+    Attributes:
+        tolerance: One rule for all elements; or
+        bounds: a proven bound for each, by result.
+    """
+
+    tolerance: Tolerance | None = None
+    bounds: dict[str, npt.NDArray[np.float64]] | None = None
+
+    @property
+    def decides(self) -> bool:
+        """Whether there is a limit at all."""
+        return self.tolerance is not None or self.bounds is not None
+
+    def of(self, name: str) -> Tolerance | npt.NDArray[np.float64] | None:
+        """Return what is allowed for the elements of a result."""
+        return self.tolerance if self.bounds is None else self.bounds[name]
+
+
+def find_limits(
+    subject: Subject,
+    steps: LocalAudit,
+    tolerance: Tolerance | None,
+    accumulate: str | None,
+) -> Limits:
+    """Return the limits for a subject; see Note [Limits].
+
+    Args:
+        subject: The subject.
+        steps: What the local audit could judge.
+        tolerance: What the caller stated.
+        accumulate: As for `symrnn.audit.derived.audit_steps`.
+    """
+    if tolerance is not None or not steps.unseen:
+        return Limits(tolerance=tolerance)
+    net, inputs = subject.net, subject.inputs
+    size = sum(net.state_sizes.values())
+    if sum(n * n for n in inputs.lengths) * size**3 * len(net.places) > _BOUND_WORK:
+        return Limits(tolerance=default_tolerance(subject.format))
+    found = bound_errors(net, inputs, floating_domain(subject, accumulate))
+    return Limits(bounds=found.results())
+
+
+def judge_results(
+    subject: Subject, limits: Limits, *, exact: bool | None, max_precision: int
+) -> tuple[TensorReport, ...]:
+    """Compare results with their exact values, where that is wanted or quick.
+
+    Args:
+        subject: The subject.
+        limits: What is allowed.
+        exact: Whether to; ``None`` where it takes seconds, or there is a limit.
+        max_precision: Working precision, in bits, at which to give up.
+
+    Raises:
+        UndecidedError: An element is nearer to its limit than `max_precision` can tell.
+    """
+    if not _compares(subject, limits, exact):
+        return tuple(summarise_without_exact(subject, name) for name in subject.values)
+    target = subject.format
+    trace = evaluate_inputs(
+        *(subject.original or (subject.net, subject.inputs)),
+        places=planned_places(target),
+        keep="states",
+        max_precision=max_precision,
+    )
+    tensors = []
+    for name, values in subject.values.items():
+        grid, wanted = subject.grids[name], _exact_values(trace, name)
+        found = compare(wanted, values, grid, target, limits.of(name))
+        tensors.append(summarise(found, wanted, values, grid, target))
+    return tuple(tensors)
+
+
+def _compares(subject: Subject, limits: Limits, exact: bool | None) -> bool:
+    elements = sum(values.size for values in subject.values.values())
+    if elements == 0:
+        return False
+    if exact is not None or limits.decides:
+        return exact is not False
+    parameters = subject.net.parameters.values()
+    products = sum(array.size for arrays in parameters for array in arrays.values())
+    work = products * sum(subject.inputs.lengths)
+    return elements <= _FEW_ELEMENTS and work <= _LITTLE_WORK
+
+
+def _exact_values(trace: Trace, name: str) -> Array:
+    if name != "output":
+        return trace.state(name.removesuffix("_n"))
+    output = trace.output
+    return output.data if isinstance(output, PackedArray) else output
