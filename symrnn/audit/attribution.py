@@ -21,18 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn.arrays import Array
+from symrnn.audit.local_errors import Emulated, Seen, Source, Subject, shadow_domain
 from symrnn.audit.observed import Observed
-from symrnn.audit.propagating import (
-    Carried,
-    Emulated,
-    Seen,
-    Source,
-    Subject,
-    Window,
-    carry,
-    shadow_domain,
-    windows_of,
-)
+from symrnn.audit.propagating import Carried, Window, carry, windows_of
 from symrnn.domains.base import Domain
 from symrnn.errors import NotFiniteError, ShapeError
 from symrnn.evaluate import MAX_PRECISION, evaluate_inputs

@@ -125,7 +125,6 @@ class Emulated:
     def __init__(self, trace: Trace, shadow: Domain[Any]) -> None:
         self.trace = trace
         self.shadow = shadow
-        self.program = lower(trace.net.cell)
         self.sources = tuple(_sources(trace.net))
 
     def parameter(self, place: Place, name: str, exact: Any) -> Any:

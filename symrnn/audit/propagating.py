@@ -10,68 +10,31 @@ say. Steps may share a column (see `windows_of`), so that memory stays bounded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sympy import MatrixExpr
 
 from symrnn.audit.dual import Dual, DualDomain
-from symrnn.cells import Cell
-from symrnn.domains.ball import BallDomain, Balls
+from symrnn.audit.local_errors import (
+    Errors,
+    Source,
+    Subject,
+    classes,
+    difference,
+    to_floats,
+)
 from symrnn.domains.base import Domain
 from symrnn.inputs import Inputs
-from symrnn.language import (
-    Add,
-    Elementwise,
-    Hadamard,
-    Matmul,
-    Named,
-    postorder,
-)
-from symrnn.language import operands as operands_of
+from symrnn.language import Named
 from symrnn.network import Network, Place
-from symrnn.program import Instruction, Program, execute, lower
-from symrnn.trace import Trace
+from symrnn.program import Program, execute, lower
 
-__all__ = [
-    "Carried",
-    "Emulated",
-    "Seen",
-    "Source",
-    "Window",
-    "carry",
-    "shadow_domain",
-    "windows_of",
-]
+__all__ = ["Carried", "Window", "carry", "windows_of"]
 
 Floats = npt.NDArray[np.float64]
-Errors = list[tuple["Source", Floats]]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where local errors come from.
-
-    Attributes:
-        layer: The layer.
-        direction: ``"forward"`` or ``"reverse"``.
-        quantity: The quantity in whose equation they are made; ``"x"`` or a state for
-            rounding on entry.
-        kind: ``"input product"``, ``"recurrent product"``, ``"projection"``, ``"bias"``,
-            ``"gate sum"``, ``"activation"``, ``"Hadamard product"``, ``"cell sum"``,
-            ``"storing"`` (rounding a finer sum to the format), ``"parameter rounding"``,
-            ``"input rounding"``, ``"initial rounding"``; or ``"local error"``, all
-            together, of a subject that shows no more.
-    """
-
-    layer: int
-    direction: str
-    quantity: str
-    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,239 +55,6 @@ def windows_of(net: Network, time: int, most: int) -> tuple[Window, ...]:
         for place in net.places
         for start in range(0, time, length)
     )
-
-
-# --- the arithmetic that knows local errors -----------------------------------------
-
-
-def shadow_domain(precision: int) -> Domain[Any]:
-    """Return an arithmetic far finer than `precision` bits: float64, or balls."""
-    return DualDomain() if precision <= 32 else BallDomain(2 * precision + 64)
-
-
-def _floats(value: Any) -> Floats:
-    """Return a value of the shadow as float64."""
-    if isinstance(value, Balls):
-        flat = [float(ball) for ball in value.flat]
-        return np.array(flat).reshape(value.height, value.columns)
-    return np.asarray(value.value)
-
-
-def _difference(shadow: Domain[Any], a: Any, b: Any) -> Floats:
-    return _floats(shadow.add(a, shadow.neg(b)))
-
-
-# --- whose errors -------------------------------------------------------------------
-
-
-class Subject(Protocol):
-    """What somebody held, and what of it was an error of their own."""
-
-    sources: tuple[Source, ...]
-
-    def parameter(self, place: Place, name: str, exact: Any) -> Any:
-        """Return what was held for a parameter, in the shadow."""
-
-    def entered(self, place: Place, t: int, what: Named, exact: Any) -> Any:
-        """Return what was held for an input or initial state, in the shadow."""
-
-    def result(
-        self,
-        place: Place,
-        t: int,
-        instruction: Instruction,
-        image: Any,
-        operands: Sequence[Any],
-    ) -> tuple[Any, Errors]:
-        """Return what was held for a result, and the errors made in getting there.
-
-        Args:
-            place: The layer and direction.
-            t: The step.
-            instruction: What was done.
-            image: Its exact result, in the shadow.
-            operands: What it was done to, likewise.
-        """
-
-
-class Emulated:
-    """Somebody whose every value is in a trace of a rounding arithmetic.
-
-    Args:
-        trace: One sequence, with ``keep="nodes"``.
-        shadow: Of `shadow_domain`.
-    """
-
-    def __init__(self, trace: Trace, shadow: Domain[Any]) -> None:
-        self.trace = trace
-        self.shadow = shadow
-        self.program = lower(trace.net.cell)
-        self.sources = tuple(_sources(trace.net))
-
-    def parameter(self, place: Place, name: str, exact: Any) -> Any:
-        symbol = next(p for p in self.trace.net.cell.parameters if p.name == name)
-        return self._held(place, self._first(place), symbol)
-
-    def entered(self, place: Place, t: int, what: Named, exact: Any) -> Any:
-        return self._held(place, t, what)
-
-    def result(
-        self,
-        place: Place,
-        t: int,
-        instruction: Instruction,
-        image: Any,
-        operands: Sequence[Any],
-    ) -> tuple[Any, Errors]:
-        step, node = self.trace.records[place].steps[t], instruction.node
-        quantity, kind = _classes(self.trace.net.cell)[node]
-        held = self._held(place, t, node)
-        domain, errors = self.trace.domain, Errors()
-
-        def add(kind: str, error: Floats) -> None:
-            errors.append((Source(*place, quantity, kind), error))
-
-        raw = [step[child] for child in operands_of(node)]
-        if isinstance(node, Add):
-            raw_value = self._partial_sums(node, raw, operands, add, kind)
-        else:
-            registers = dict(zip(instruction.operands, raw, strict=True))
-            sizes = self.trace.net.sizes[place]
-            execute(domain, [replace(instruction, named=False)], registers, sizes)
-            raw_value = registers[instruction.target]
-            add(kind, _difference(self.shadow, self._take(raw_value), image))
-        if instruction.named:
-            add("storing", _difference(self.shadow, held, self._take(raw_value)))
-        return held, errors
-
-    def _partial_sums(
-        self,
-        node: Add,
-        raw: Sequence[Any],
-        operands: Sequence[Any],
-        add: Any,
-        kind: str,
-    ) -> Any:
-        """Report the rounding of each partial sum under what was added."""
-        total, exact = raw[0], operands[0]
-        for child, term, value in zip(
-            node.args[1:], raw[1:], operands[1:], strict=True
-        ):
-            total = self.trace.domain.add(total, term)
-            exact = self.shadow.add(exact, value)
-            held = self._take(total)
-            bias = isinstance(child, Named) and child in self.trace.net.cell.parameters
-            add("bias" if bias else kind, _difference(self.shadow, held, exact))
-            exact = held
-        return total
-
-    def _held(self, place: Place, t: int, node: MatrixExpr) -> Any:
-        return self._take(self.trace.records[place].steps[t][node])
-
-    def _take(self, raw: Any) -> Any:
-        return self.shadow.matrix(np.array(raw, dtype=np.float64))
-
-    def _first(self, place: Place) -> int:
-        return 0 if place[1] == "forward" else len(self.trace.inputs.widths) - 1
-
-
-class Seen:
-    """Somebody of whom only states are known: each step's error is all in one.
-
-    Args:
-        net: The network.
-        states: By (layer, direction) and state, one sequence: (time, size).
-        shadow: Of `shadow_domain`.
-    """
-
-    def __init__(
-        self,
-        net: Network,
-        states: Mapping[tuple[Place, str], Floats],
-        shadow: Domain[Any],
-    ) -> None:
-        self.states = states
-        self.shadow = shadow
-        self.registers = {
-            register: state
-            for state, register in lower(net.cell).quantities.items()
-            if state in net.cell.states
-        }
-        self.sources = tuple(
-            Source(*place, state, "local error") for place, state in states
-        )
-
-    def parameter(self, place: Place, name: str, exact: Any) -> Any:
-        return exact
-
-    def entered(self, place: Place, t: int, what: Named, exact: Any) -> Any:
-        return exact
-
-    def result(
-        self,
-        place: Place,
-        t: int,
-        instruction: Instruction,
-        image: Any,
-        operands: Sequence[Any],
-    ) -> tuple[Any, Errors]:
-        state = self.registers.get(instruction.target)
-        if state is None or (place, state) not in self.states:
-            return image, []
-        held = self.shadow.matrix(self.states[place, state][t][:, np.newaxis])
-        error = _difference(self.shadow, held, image)
-        return held, [(Source(*place, state, "local error"), error)]
-
-
-# --- kinds --------------------------------------------------------------------------
-
-
-@lru_cache
-def _classes(cell: Cell) -> Mapping[MatrixExpr, tuple[str, str]]:
-    """Return the quantity and the kind of error of every operation of a cell."""
-    found: dict[MatrixExpr, tuple[str, str]] = {}
-    for line in cell.equations:
-        nodes = list(postorder(line.value))
-        inside = {n for e in nodes if isinstance(e, Elementwise) for n in _below(e)}
-        for node in nodes:
-            found.setdefault(node, (line.name, _kind(node, node in inside)))
-    return found
-
-
-def _below(node: Elementwise) -> Iterable[MatrixExpr]:
-    return postorder(node.args[1])
-
-
-def _kind(node: MatrixExpr, inside: bool) -> str:
-    match node:
-        case Matmul():
-            leaves = {n.name for n in postorder(node.args[1]) if isinstance(n, Named)}
-            if any(name.endswith("_prev") for name in leaves):
-                return "recurrent product"
-            return "input product" if "x" in leaves else "projection"
-        case Elementwise():
-            return "activation"
-        case Hadamard():
-            return "Hadamard product"
-    return "gate sum" if inside else "cell sum"
-
-
-def _sources(net: Network) -> Iterator[Source]:
-    """Yield every source that an emulated run can have."""
-    cell = net.cell
-    kinds = dict.fromkeys(_classes(cell).values())
-    for place in net.places:
-        quantities = [line.name for line in cell.equations]
-        yield Source(*place, "x", "input rounding")
-        for state in cell.states:
-            yield Source(*place, state, "initial rounding")
-        for quantity in quantities:
-            mine = [kind for name, kind in kinds if name == quantity]
-            for kind in (*mine, "bias", "storing", "parameter rounding"):
-                yield Source(*place, quantity, kind)
-
-
-# --- the walk -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,7 +127,7 @@ class _Walk:
         )
 
     def _input(self, t: int) -> Dual:
-        return Dual(_floats(self.shadow.matrix(self.inputs.step(t))))
+        return Dual(to_floats(self.shadow.matrix(self.inputs.step(t))))
 
     def _pass(self, place: Place, below: Sequence[Dual]) -> list[Dual]:
         """Run one layer in one direction and return its first state at every step."""
@@ -440,7 +170,7 @@ class _Walk:
             held[instruction.target], _ = self.subject.result(
                 place, 0, instruction, image[instruction.target], operands
             )
-        off = {r for r in held if np.any(_difference(self.shadow, held[r], exact[r]))}
+        off = {r for r in held if np.any(difference(self.shadow, held[r], exact[r]))}
         return held, {register: exact[register] for register in off}
 
     def _initial(self, place: Place, t: int) -> dict[str, tuple[Any, Dual]]:
@@ -467,8 +197,8 @@ class _Walk:
         self, place: Place, t: int, symbol: Named, exact: Any, source: Source
     ) -> tuple[Any, Dual]:
         held = self.subject.entered(place, t, symbol, exact)
-        error = _difference(self.shadow, held, exact)
-        value = Dual(_floats(held))
+        error = difference(self.shadow, held, exact)
+        value = Dual(to_floats(held))
         return held, self._inject(value, place, t, [(source, error)])
 
     def _symbol(self, register: int) -> Named:
@@ -486,7 +216,7 @@ class _Walk:
     ) -> dict[str, tuple[Any, Dual]]:
         program, sizes = self.program, self.net.sizes[place]
         values = dict(held)
-        duals = {register: Dual(_floats(value)) for register, value in held.items()}
+        duals = {register: Dual(to_floats(value)) for register, value in held.items()}
         values[program.x], duals[program.x] = entry
         for state, register in program.previous.items():
             values[register], duals[register] = states[state]
@@ -500,13 +230,13 @@ class _Walk:
             if exact.keys() & set(operands):
                 better = values | {r: exact[r] for r in operands if r in exact}
                 execute(self.shadow, [instruction], better, sizes)
-                quantity, _ = _classes(self.net.cell)[instruction.node]
+                quantity, _ = classes(self.net.cell)[instruction.node]
                 source = Source(*place, quantity, "parameter rounding")
-                error = _difference(self.shadow, image, better[target])
+                error = difference(self.shadow, image, better[target])
                 errors = [*errors, (source, error)]
             values[target] = value
             execute(self.dual, [instruction], duals, sizes)
-            moved = Dual(_floats(value), duals[target].tangent)
+            moved = Dual(to_floats(value), duals[target].tangent)
             duals[target] = self._inject(moved, place, t, errors)
         return {
             state: (values[register], duals[register])
