@@ -43,7 +43,8 @@ def headline(report: Report) -> str:
         return _held(report)
     if report.verdict == "not finite":
         return f"NOT FINITE: first at {where(found.location)}"
-    said = "explained by rounding" if isinstance(found, StepError) else "in tolerance"
+    derived = isinstance(found, StepError) or report.tolerance is None
+    said = "explained by rounding" if derived else "in tolerance"
     return f"NOT {said}: first at {where(found.location)}"
 
 
@@ -73,7 +74,8 @@ def _held(report: Report) -> str:
     if report.unseen:
         places = "; ".join(text.partition(":")[0] for text in report.unseen)
         parts.append(f"not judged: {places}")
-    return f"{'explained by rounding' if steps else 'in tolerance'}: {'; '.join(parts)}"
+    derived = steps or report.tolerance is None
+    return f"{'explained by rounding' if derived else 'in tolerance'}: {'; '.join(parts)}"
 
 
 def _held_steps(report: Report) -> Iterator[str]:
@@ -88,6 +90,8 @@ def _held_results(report: Report) -> Iterator[str]:
     compared = sum(t.elements for t in report.tensors if _was_compared(t))
     if compared and report.tolerance is not None:
         yield f"{_every(compared, 'result')} is within tolerance"
+    elif compared and any(t.worst and t.worst.tolerance for t in report.tensors):
+        yield f"{_every(compared, 'result')} is within its proven bound"
 
 
 def _every(count: int, noun: str) -> str:
