@@ -21,6 +21,10 @@ Note [Rounding once]
       (Boldo & Melquiond, 'Emulation of FMA and correctly rounded sums: proved algorithms
       using rounding to odd', IEEE Trans. Comput. 57(4), 2008: right if 53 ≥ p + 2).
 
+    To odd or not makes a difference only where the float64 result is a tie of the format:
+    rounding is monotone, so otherwise the exact one is on the same side of every tie. Below
+    2^emin, where ties lie elsewhere, every inexact result counts as one.
+
     The error of a float64 sum, which says what to do, is exact (Knuth's TwoSum; TAOCP 2,
     4.2.2) unless the sum overflows.
 """
@@ -110,7 +114,7 @@ class Arithmetic:
                 return a + b
             if self.format.precision <= _INNOCUOUS:
                 return self.nearest(a + b)
-            return self.nearest(_sum_to_odd(a, b))
+            return self.nearest(self._sum(a, b))
 
     def multiply(self, a: Floats, b: Floats) -> Floats:
         """Return the products."""
@@ -122,7 +126,19 @@ class Arithmetic:
         with np.errstate(all="ignore"):
             if self._native:
                 return _native_fma(*np.broadcast_arrays(a, b, c))
-            return self.nearest(_sum_to_odd(a * b, c))
+            return self.nearest(self._sum(a * b, c))
+
+    def _sum(self, a: Floats, b: Floats) -> Floats:
+        """Return float64 sums, to odd where that makes a difference for this format."""
+        total = np.asarray(a + b)
+        cut = 53 - self.format.precision
+        below = total.view(np.int64) & ((1 << cut) - 1)
+        doubtful = below == 1 << (cut - 1)
+        doubtful |= (np.abs(total) < 2.0**self.format.emin) & (total != 0)
+        if doubtful.any():
+            a, b = np.broadcast_arrays(a, b)
+            total[doubtful] = _sum_to_odd(a[doubtful], b[doubtful])
+        return total
 
 
 def _in_range(arithmetic: Arithmetic, x: Floats) -> Floats:
