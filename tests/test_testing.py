@@ -202,8 +202,20 @@ def test_wrong_shapes_are_no_mismatch(torch):
         assert_explained_by_rounding((output, output), module, x)
 
 
-def test_what_could_not_be_judged_does_not_pass(torch):
-    """Stacked layers hide states: refused, unless wrong anyway or a tolerance is stated."""
+def test_stacked_layers_have_a_bound_on_all_of_it(torch):
+    """Their results hide states; how far an honest trajectory can stray is proven."""
+    module, x, results = run(torch, "GRU", num_layers=2)
+    assert assert_explained_by_rounding(results, module, x).unseen
+    wrong = results[0].clone()
+    wrong[3, 0, 1] += 0.01
+    assert refusal(wrong, module, x).startswith("NOT explained by rounding: first at")
+
+
+def test_what_could_not_be_judged_does_not_pass(torch, monkeypatch):
+    """Refused where a bound would take too long, unless wrong or a tolerance is stated."""
+    from symrnn.audit import results as limits
+
+    monkeypatch.setattr(limits, "_BOUND_WORK", 0)
     module, x, results = run(torch, "GRU", num_layers=2)
     with pytest.raises(
         UnsupportedError, match=r"layer 0, forward: .*Assert each layer"
