@@ -78,17 +78,32 @@ def test_error_bounds_hold(name):
                 assert abs(arb(v) - EXACT[name](arb(argument))) <= arb(bound), argument
 
 
-@each_function
-def test_errors_come_close_to_the_bounds(name):
-    """A bound that nothing comes near would be of no use: some errors reach half of it."""
-    x = np.random.default_rng(5).normal(size=4000) * 2
+# The worst arguments out of some 10^7 in each of several intervals, and how much of the
+# bound the error takes there: whoever sharpens a bound meets them.
+WORST = [
+    ("exp", 1.4003487995878245, 0.94),
+    ("exp", -2.069188409209814, 0.95),
+    ("exp", 693.8477716625023, 0.96),
+    ("sigmoid", 0.027482702566231774, 0.89),
+    ("sigmoid", 0.055454878549621334, 0.93),
+    ("sigmoid", -4.8409487450937085, 0.87),
+    ("sigmoid", 1.1214584151471514, 0.76),
+    ("sigmoid", 6.930991126616704, 0.72),
+    ("tanh", 0.007920920833576121, 0.61),
+    ("tanh", 0.03132790498967461, 0.67),
+    ("tanh", 0.14079715771535273, 0.78),
+    ("tanh", 0.5640237626146245, 0.88),
+    ("tanh", 3.2720392309110164, 0.71),
+]
+
+
+@pytest.mark.parametrize(("name", "x", "share"), WORST)
+def test_bounds_are_nearly_reached(name, x, share):
+    """A bound that nothing comes near would be of no use."""
     value, error = getattr(elementary, name)(x)
     with working_precision(300):
-        ratios = [
-            float(abs(arb(v) - EXACT[name](arb(a))) / arb(e))
-            for a, v, e in zip(x.tolist(), value.tolist(), error.tolist(), strict=True)
-        ]
-    assert 0.5 < max(ratios) < 1
+        true = abs(arb(float(value)) - EXACT[name](arb(x)))
+        assert arb(float(error)) * share <= true <= arb(float(error))
 
 
 @given(st.floats(-800, 800))
