@@ -34,6 +34,7 @@ from symrnn.derivatives import lower_tangent
 from symrnn.directed import TINY, UNIT, gamma
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
 from symrnn.elementary import Floats
+from symrnn.errors import EquationError
 from symrnn.language import Add, Hadamard, Matmul, Neg
 from symrnn.network import Network, Place
 from symrnn.norms import frobenius_bound, spectral_norm_bound
@@ -43,6 +44,9 @@ __all__ = ["StepNorms"]
 
 _SLACK = 1 + 2.0**-46  # more than the roundings of one formula below
 
+_Columns = tuple[Floats, list[float], list[float]]
+"""Midpoints, one column to a row; largest magnitude and largest radius of each column."""
+
 
 class _Slope(NamedTuple):
     """A matrix known up to a deviation of bounded Frobenius norm; see Note [Slopes]."""
@@ -50,14 +54,6 @@ class _Slope(NamedTuple):
     mid: Floats
     size: float
     spread: float
-
-
-class _Column(NamedTuple):
-    """A column of values, (features × 1), with its largest magnitude and radius."""
-
-    mid: Floats
-    size: float
-    rad: float
 
 
 class StepNorms:
@@ -70,6 +66,7 @@ class StepNorms:
         place: Its layer and direction.
         wrt: With respect to what: the names of all states, or ``("x",)``.
         scale: The factor of each state.
+        enough: A bound that is as good as a smaller one; saves time where it holds.
     """
 
     def __init__(
@@ -78,28 +75,19 @@ class StepNorms:
         place: Place,
         wrt: tuple[str, ...],
         scale: Mapping[str, float],
+        *,
+        enough: float = 0.0,
     ) -> None:
         self.states = net.cell.states
         self.scale = scale
-        self._sizes = net.sizes[place]
-        self._domain = EnclosureDomain()
-        self._program = program = lower_tangent(net.cell, wrt)
-        with self._domain.context():
-            self._fixed: dict[int, Any] = {
-                register: self._domain.matrix(net.parameters[place][name])
-                for name, register in program.parameters.items()
-            }
-            execute(self._domain, program.once, self._fixed, self._sizes)
+        self._enough = enough
         lengths = {"x": net.sizes[place][input_size], **net.state_sizes}
-        total, start = sum(lengths[n] for n in wrt), 0
-        self._slopes: dict[int, _Slope] = {}
-        for name in wrt:
-            mid = np.zeros((lengths[name], total))
-            np.fill_diagonal(mid[:, start:], 1 / scale.get(name, 1.0))
-            self._slopes[program.seeds[name]] = _Slope(mid, frobenius_bound(mid), 0.0)
-            start += lengths[name]
-        self._sizes_of: dict[int, float] = {}
-        self._slope_phase(program.seeded, self._slopes, {}, 0)
+        self._orthogonal = lengths[wrt[-1]] if len(wrt) > 1 else 0
+        with EnclosureDomain().context():
+            self._blocks = [
+                _Block(net, place, name, lengths[name], scale.get(name, 1.0))
+                for name in wrt
+            ]
 
     def bounds(self, at: Mapping[str, Enclosed]) -> tuple[Floats, dict[str, Enclosed]]:
         """Return a bound of ‖S J S⁻¹‖₂ (‖S J‖₂ for ``x``) over each column's box.
@@ -112,48 +100,90 @@ class StepNorms:
             One number for each column, infinite where nothing is known; and what the
             states are after the step.
         """
+        norms = np.empty(at["x"].mid.shape[1])
+        with EnclosureDomain().context():
+            values = [block.values(at) for block in self._blocks]
+            for k in range(len(norms)):
+                norms[k] = self._norm(
+                    [b.slopes(v, k) for b, v in zip(self._blocks, values, strict=True)]
+                )
+        return norms, dict(values[0].states)
+
+    def _norm(self, blocks: list[dict[str, _Slope]]) -> float:
+        """Bound the norm of the blocks side by side, states on top of each other."""
+        spread, rows = 0.0, []
+        for state in self.states:
+            factor = self.scale[state]  # scales exactly, but below the normal numbers
+            spread += factor * sum(block[state].spread for block in blocks)
+            row = np.hstack([block[state].mid for block in blocks])
+            rows.append(row if factor == 1 else row * factor)
+        if not math.isfinite(spread):
+            return math.inf
+        stacked = np.vstack(rows)
+        bound = spectral_norm_bound(
+            stacked, enough=self._enough, orthogonal=self._orthogonal
+        )
+        return (bound + spread + stacked.size * TINY) * _SLACK
+
+
+class _Values(NamedTuple):
+    """The values of many steps at once: of states, and of what meets slopes."""
+
+    states: Mapping[str, Enclosed]
+    columns: Mapping[int, _Columns]
+
+
+class _Block:
+    """The derivative of the states with respect to x or to one state."""
+
+    def __init__(
+        self, net: Network, place: Place, name: str, size: int, factor: float
+    ) -> None:
+        self.states = net.state_sizes
+        self.size = size
+        self._sizes = net.sizes[place]
+        self._domain = EnclosureDomain()
+        self._program = program = lower_tangent(net.cell, (name,))
+        self._fixed: dict[int, Any] = {
+            register: self._domain.matrix(net.parameters[place][parameter])
+            for parameter, register in program.parameters.items()
+        }
+        execute(self._domain, program.once, self._fixed, self._sizes)
+        self._norms: dict[int, tuple[float, float]] = {}
+        seed = np.eye(size) / factor
+        self._slopes = {program.seeds[name]: _Slope(seed, frobenius_bound(seed), 0.0)}
+        columns = {
+            r: _columns(self._fixed[r]) for r in _read(program.seeded, self._fixed)
+        }
+        self._run(program.seeded, self._slopes, columns, 0)
+
+    def values(self, at: Mapping[str, Enclosed]) -> _Values:
+        """Enclose every value of the steps that start from the columns of `at`."""
         program = self._program
         registers = self._fixed | {program.x: at["x"]}
         registers |= {program.previous[s]: at[s] for s in self.states}
-        with self._domain.context():
-            execute(self._domain, program.values, registers, self._sizes)
-            columns = self._columns(registers)
-            norms = [
-                self._norm(self._slopes_at(columns, k))
-                for k in range(at["x"].mid.shape[1])
-            ]
-        values = {s: registers[program.quantities[s]] for s in self.states}
-        return np.array(norms), values
+        execute(self._domain, program.values, registers, self._sizes)
+        columns = {r: _columns(registers[r]) for r in _read(program.mixed, registers)}
+        return _Values(
+            {s: registers[program.quantities[s]] for s in self.states}, columns
+        )
 
-    def _slopes_at(
-        self, columns: Mapping[int, tuple[Any, ...]], k: int
-    ) -> dict[str, _Slope]:
-        """Return the slopes of the states in column k, but for those that are zero."""
+    def slopes(self, values: _Values, k: int) -> dict[str, _Slope]:
+        """Return the derivative of every state in column k."""
         slopes = dict(self._slopes)
-        self._slope_phase(self._program.mixed, slopes, columns, k)
+        self._run(self._program.mixed, slopes, values.columns, k)
         return {
-            s: slopes[r] for s, r in self._program.tangents.items() if s in self.states
+            s: slopes[self._program.tangents[s]]
+            if s in self._program.tangents
+            else _Slope(np.zeros((size, self.size)), 0.0, 0.0)
+            for s, size in self.states.items()
         }
 
-    def _columns(self, registers: Mapping[int, Enclosed]) -> dict[int, tuple[Any, ...]]:
-        """Return midpoints, largest magnitudes and radii of what meets slopes."""
-        used = {s for i in self._program.mixed for s in i.operands if s in registers}
-        found = {}
-        for register in used:
-            mid, rad = registers[register]
-            sizes = np.abs(mid).max(axis=0).tolist()
-            found[register] = (
-                np.ascontiguousarray(mid.T),
-                sizes,
-                rad.max(axis=0).tolist(),
-            )
-        return found
-
-    def _slope_phase(
+    def _run(
         self,
         phase: tuple[Instruction, ...],
         slopes: dict[int, _Slope],
-        columns: Mapping[int, tuple[Any, ...]],
+        columns: Mapping[int, _Columns],
         k: int,
     ) -> None:
         for instruction in phase:
@@ -167,52 +197,43 @@ class StepNorms:
                 case Matmul():
                     result = self._matmul(operands[0], slopes[operands[1]])
                 case Hadamard():
-                    a, b = operands
-                    if a not in slopes:
-                        a, b = b, a
-                    result = _scaled(_column(columns[b], k), slopes[a])
+                    a, b = operands if operands[0] in slopes else operands[::-1]
+                    result = _scaled(columns[b], k, slopes[a])
                 case _:
-                    raise AssertionError(f"no slope of {instruction.node}")
+                    raise EquationError(f"no slope of the node {instruction.node}")
             slopes[instruction.target] = result
 
     def _matmul(self, register: int, b: _Slope) -> _Slope:
-        matrix: Enclosed = self._fixed[register]
-        size = self._sizes_of.setdefault(register, frobenius_bound(matrix.mid))
-        rad = frobenius_bound(matrix.rad)
-        rounding = gamma(matrix.mid.shape[1]) * b.size
-        lost = matrix.mid.size * b.mid.size * TINY
-        spread = (
-            size * (b.spread + rounding) + rad * (b.size + b.spread) + lost
-        ) * _SLACK
-        return _Slope(matrix.mid @ b.mid, (size * b.size + spread) * _SLACK, spread)
-
-    def _norm(self, slopes: Mapping[str, _Slope]) -> float:
-        if not slopes:
-            return 0.0
-        spread = sum(self.scale[s] * slope.spread for s, slope in slopes.items())
-        if not math.isfinite(spread):
-            return math.inf
-        stacked = np.vstack(
-            [
-                m if self.scale[s] == 1 else m * self.scale[s]
-                for s, (m, _, _) in slopes.items()
-            ]
-        )
-        # A power of two scales exactly, but below the normal numbers.
-        return (spectral_norm_bound(stacked) + spread + stacked.size * TINY) * _SLACK
+        mid, rad = self._fixed[register]
+        if register not in self._norms:
+            self._norms[register] = frobenius_bound(mid), frobenius_bound(rad)
+        size, deviation = self._norms[register]
+        rounding = gamma(mid.shape[1]) * b.size
+        spread = size * (b.spread + rounding) + deviation * (b.size + b.spread)
+        spread = (spread + mid.size * b.mid.size * TINY) * _SLACK
+        return _Slope(mid @ b.mid, (size * b.size + spread) * _SLACK, spread)
 
 
-def _column(columns: tuple[Any, ...], k: int) -> _Column:
+def _read(phase: tuple[Instruction, ...], registers: Mapping[int, Any]) -> set[int]:
+    """Return which of `registers` a phase multiplies slopes with, element by element."""
+    found = {s for i in phase if isinstance(i.node, Hadamard) for s in i.operands}
+    return found & set(registers)
+
+
+def _columns(values: Enclosed) -> _Columns:
+    sizes, rads = np.abs(values.mid).max(axis=0), values.rad.max(axis=0)
+    return np.ascontiguousarray(values.mid.T), sizes.tolist(), rads.tolist()
+
+
+def _scaled(columns: _Columns, k: int, m: _Slope) -> _Slope:
+    """Return column k, or the only one, times a slope, element by element."""
     mids, sizes, rads = columns
-    k = min(k, len(sizes) - 1)  # one column of parameters stands for all
-    return _Column(mids[k][:, np.newaxis], sizes[k], rads[k])
-
-
-def _scaled(d: _Column, m: _Slope) -> _Slope:
-    mid = d.mid * m.mid
-    spread = (d.size + d.rad) * m.spread + (d.rad + UNIT * d.size) * m.size
+    k = min(k, len(sizes) - 1)
+    size, rad = sizes[k], rads[k]
+    mid = mids[k][:, np.newaxis] * m.mid
+    spread = (size + rad) * m.spread + (rad + UNIT * size) * m.size
     spread = (spread + mid.size * TINY) * _SLACK
-    return _Slope(mid, (d.size * m.size + spread) * _SLACK, spread)
+    return _Slope(mid, (size * m.size + spread) * _SLACK, spread)
 
 
 def _add(terms: list[_Slope]) -> _Slope:

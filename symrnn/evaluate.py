@@ -134,7 +134,8 @@ def evaluate_inputs(
         )
     evaluation = _Evaluation(net, inputs, keep, max_precision)
     if domain == "enclosure":
-        return evaluation.propagation.enclosures(keep).refined_by(evaluation)
+        sharp = Propagation(net, inputs, sharp=True)
+        return sharp.enclosures(keep).refined_by(evaluation)
     if domain != "ball":
         raise ValueError(
             f"domain must be 'ball', 'enclosure', 'exact' or 'mp' (got {domain!r})"

@@ -37,6 +37,7 @@ from symrnn.trace import Record, Trace
 __all__ = ["Propagation"]
 
 _BOX = 2.0**-24  # half a box's width, over the largest magnitude in it
+_CONTRACTS = 1 - 2.0**-10  # what boxes add to it stays below 1
 _CHUNK = 128  # columns whose values are enclosed at once
 _FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # that states may be scaled by
 _SAMPLES = 3  # steps that decide on the factors
@@ -164,9 +165,13 @@ class Propagation:
     Args:
         net: The network, finite.
         inputs: Finite as well.
+        sharp: Whether to look for the best bounds where a step does not amplify. It
+            matters where the precision is that of floats: what does not grow adds up to
+            T residuals, what contracts to a few.
     """
 
-    def __init__(self, net: Network, inputs: Inputs) -> None:
+    def __init__(self, net: Network, inputs: Inputs, *, sharp: bool = False) -> None:
+        self.enough = 0.0 if sharp else _CONTRACTS
         self.net = net
         self.inputs = inputs
         self.offsets = np.concatenate([[0], np.cumsum(inputs.widths)])
@@ -342,7 +347,7 @@ class _Tube:
         points = self._points(runs._float)
         self.scale = self._choose_scale(points)
         states = self.net.cell.states
-        self.norms = StepNorms(self.net, place, states, self.scale)
+        self.norms = StepNorms(self.net, place, states, self.scale, enough=runs.enough)
         self.from_below = (
             StepNorms(self.net, place, ("x",), self.scale) if place[0] else None
         )
