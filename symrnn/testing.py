@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from symrnn.audit import audit
+from symrnn.audit.pages.wording import details, number, sentence, ulps, where
 from symrnn.audit.report import LayerReport, Report
 from symrnn.audit.tolerance import Tolerance
-from symrnn.audit.wording import details, number, sentence, ulps, where
 from symrnn.errors import UnsupportedError
 
 __all__ = ["assert_explained_by_rounding"]

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symrnn.audit.charts import LEVELS, bound_chart, heat_map, series_chart
-from symrnn.audit.markup import document, tag
-from symrnn.audit.save import render
-from symrnn.audit.wording import sentence
+from symrnn.audit.pages.charts import LEVELS, bound_chart, heat_map, series_chart
+from symrnn.audit.pages.markup import document, tag
+from symrnn.audit.pages.save import render
+from symrnn.audit.pages.wording import sentence
 from tests import audit_reports
 from tests.audit_reports import ALL
 from tests.pages import Page, check_page

@@ -359,7 +359,7 @@ class Report:
         the others are the attributes (docs/reference/audit-json.md). JSON has no infinity
         and no NaN: they come as the strings ``"inf"``, ``"-inf"`` and ``"nan"``.
         """
-        from symrnn.audit.wording import sentence
+        from symrnn.audit.pages.wording import sentence
 
         summary = sentence(self)
         head = {"schema": SCHEMA, "passed": self.passed, "summary": summary}
@@ -376,18 +376,18 @@ class Report:
             ValueError: The suffix is another one.
             OSError: The file cannot be written; the message names it.
         """
-        from symrnn.audit.save import save
+        from symrnn.audit.pages.save import save
 
         save(self, path)
 
     def __str__(self) -> str:
-        from symrnn.audit.text import report_text
+        from symrnn.audit.pages.text import report_text
 
         return report_text(self)
 
     def __rich__(self) -> RenderableType:
         """Let ``rich.print(report)`` show it in colour."""
-        from symrnn.audit.text import renderable
+        from symrnn.audit.pages.text import renderable
 
         return renderable(self)
 

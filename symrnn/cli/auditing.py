@@ -130,10 +130,10 @@ def audit(
             report, _ = audit_in_torch(problem, **options)
         else:
             report = _audit_given(problem, outputs, arguments["dtype"], options)
-    from symrnn.audit.save import render
+    from symrnn.audit.pages.save import render
 
     if form == "text" and output is None:
-        from symrnn.audit.text import print_report
+        from symrnn.audit.pages.text import print_report
 
         print_report(report)
     else:

@@ -8,10 +8,9 @@ from dataclasses import fields
 from importlib.resources import files
 from xml.etree.ElementTree import Element
 
-from symrnn.audit.charts import bound_chart, heat_map, series_chart
-from symrnn.audit.markup import Child, document, tag
-from symrnn.audit.report import LayerReport, Report, Section
-from symrnn.audit.tables import (
+from symrnn.audit.pages.charts import bound_chart, heat_map, series_chart
+from symrnn.audit.pages.markup import Child, document, tag
+from symrnn.audit.pages.tables import (
     LAYER_HEADINGS,
     RESULT_HEADINGS,
     cell_text,
@@ -20,7 +19,8 @@ from symrnn.audit.tables import (
     named_elements,
     result_rows,
 )
-from symrnn.audit.wording import sentence
+from symrnn.audit.pages.wording import sentence
+from symrnn.audit.report import LayerReport, Report, Section
 
 __all__ = ["report_html"]
 

@@ -14,8 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from symrnn.audit.report import Report, Section
-from symrnn.audit.tables import (
+from symrnn.audit.pages.tables import (
     LAYER_HEADINGS,
     RESULT_HEADINGS,
     cell_text,
@@ -24,7 +23,8 @@ from symrnn.audit.tables import (
     named_elements,
     result_rows,
 )
-from symrnn.audit.wording import headline, printable, sentence
+from symrnn.audit.pages.wording import headline, printable, sentence
+from symrnn.audit.report import Report, Section
 
 __all__ = ["print_report", "renderable", "report_text"]
 

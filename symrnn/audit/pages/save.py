@@ -8,9 +8,9 @@ from collections.abc import Callable
 from os import PathLike, fspath
 from pathlib import Path
 
-from symrnn.audit.html import report_html
+from symrnn.audit.pages.html import report_html
+from symrnn.audit.pages.text import report_text
 from symrnn.audit.report import Report
-from symrnn.audit.text import report_text
 from symrnn.writing import write_text
 
 __all__ = ["FORMS", "form_of", "render", "save"]

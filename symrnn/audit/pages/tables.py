@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from symrnn.audit.pages.wording import number, ulps
 from symrnn.audit.report import (
     ElementError,
     LayerReport,
@@ -12,7 +13,6 @@ from symrnn.audit.report import (
     StepError,
     TensorReport,
 )
-from symrnn.audit.wording import number, ulps
 
 __all__ = [
     "LAYER_HEADINGS",

@@ -19,7 +19,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import numpy.typing as npt
 
-from symrnn.audit.markup import tag
+from symrnn.audit.pages.markup import tag
 from symrnn.audit.report import LayerReport
 
 __all__ = ["LEVELS", "bound_chart", "heat_map", "series_chart"]
