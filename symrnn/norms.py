@@ -59,8 +59,8 @@ def spectral_norm_bound(
     Args:
         mid: Float64 matrix, any shape, empty ones included.
         rad: Radii that broadcast with it; none for an exact matrix.
-        enough: A bound of `mid` that is as good as a sharper one. It is tried first, and
-            saves looking for the norm.
+        enough: A bound of `mid`, 0 or more, that is as good as a sharper one. It is tried
+            first, and saves looking for the norm.
         orthogonal: How many of the last columns are likely to be orthogonal to each
             other, as those of an LSTM's c are. Nothing rests on it but time.
 
@@ -76,7 +76,7 @@ def spectral_norm_bound(
     """
     matrix = np.asarray(mid, dtype=np.float64)
     frobenius = frobenius_bound(matrix, rad)
-    if frobenius == 0 or not math.isfinite(frobenius):
+    if frobenius <= enough or not math.isfinite(frobenius):
         return frobenius
     scaled, exponent = _scale(matrix)
     square = _squared_norm(scaled, math.ldexp(enough, -exponent) ** 2, orthogonal)
