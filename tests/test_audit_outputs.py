@@ -24,6 +24,9 @@ def identity(**options):
     return symrnn.load(parameters, cell="rnn_relu")
 
 
+INF = float("inf")
+
+
 def judge_number(exact, subject, dtype="float32", tolerance=None):
     """Audit one number: `subject` where `exact` would be exact."""
     report = symrnn.audit(
@@ -480,3 +483,46 @@ def test_explanation_of_an_audit(torch):
     assert titles[2].endswith("this subject, by where it shows")
     shares = [row[3] for row in report.explanation[3].rows if row[0] == "kind"]
     assert 1 == pytest.approx(sum(shares), abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "LSTMCell", "packed"])
+def test_many_results_are_compared_with_float64_enclosures(torch, kind, monkeypatch):
+    """The errors are those of balls, but for the width of the enclosures."""
+    from symrnn.audit import results
+
+    torch.manual_seed(0)
+    x, options = torch.randn(5, 6, 4), {}
+    if kind.endswith("Cell"):
+        module, x = torch.nn.LSTMCell(4, 3), x[0]
+    else:
+        layers = {"num_layers": 2, "bidirectional": True}
+        module = getattr(torch.nn, "GRU" if kind == "packed" else kind)(4, 3, **layers)
+        options["lengths"] = [5, 3, 4, 1, 2, 5]
+    if kind == "packed":
+        lengths = options.pop("lengths")
+        x = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
+    exactly = symrnn.audit(module, x, **options)
+    monkeypatch.setattr(results, "_FEW_ELEMENTS", 0)
+    enclosed = symrnn.audit(module, x, **options)
+    for one, other in zip(exactly.tensors, enclosed.tensors, strict=True):
+        assert one.max_ulps == pytest.approx(other.max_ulps, rel=1e-4)
+        assert one.mean_ulps == pytest.approx(other.mean_ulps, rel=1e-4)
+        assert one.correctly_rounded == other.correctly_rounded
+        assert (one.elements, one.padding) == (other.elements, other.padding)
+        assert one.worst.ulps[0] <= other.worst.ulps[1]
+    monkeypatch.setattr(results, "_ENCLOSED_WORK", 0)
+    skipped = symrnn.audit(module, x, **options)
+    assert skipped.passed
+    assert any("not compared with their exact values" in n for n in skipped.notes)
+
+
+def test_overflow_is_right_in_float64_enclosures_too(torch, monkeypatch):
+    """Infinity where the exact value rounds to it, and a violation elsewhere."""
+    from symrnn.audit import results
+
+    monkeypatch.setattr(results, "_FEW_ELEMENTS", 0)
+    outputs = np.array([[INF], [INF]], dtype=np.float16)
+    report = symrnn.audit(identity(), [[65520], [65504]], outputs=outputs)
+    found = report.tensors[0]
+    assert (2, 1, 1) == (found.not_finite, found.overflows, found.violations)
+    assert (1,) == found.first_violation.location.index[:1]

@@ -19,6 +19,7 @@ from symrnn.arrays import Array, PackedArray
 from symrnn.audit.bound import bound_errors
 from symrnn.audit.compare import compare
 from symrnn.audit.derived import LocalAudit, floating_domain
+from symrnn.audit.enclosed import compare_enclosed
 from symrnn.audit.enclosure import planned_places
 from symrnn.audit.report import TensorReport
 from symrnn.audit.subject import Subject
@@ -31,6 +32,7 @@ __all__ = ["Limits", "find_limits", "judge_results"]
 
 _FEW_ELEMENTS = 1 << 14  # each takes tens of microseconds to compare exactly
 _LITTLE_WORK = 1 << 25  # multiplications, some tens of nanoseconds each
+_ENCLOSED_WORK = 1 << 33  # of products of Jacobians in float64
 _BOUND_WORK = 1 << 36  # of matrix products in float64
 
 
@@ -88,17 +90,22 @@ def judge_results(
     Args:
         subject: The subject.
         limits: What is allowed.
-        exact: Whether to; ``None`` where it takes seconds, or there is a limit.
+        exact: Whether to; ``None`` where it takes seconds, or there is a limit. Many
+            elements are then compared with float64 enclosures.
         max_precision: Working precision, in bits, at which to give up.
 
     Raises:
         UndecidedError: An element is nearer to its limit than `max_precision` can tell.
     """
-    if not _compares(subject, limits, exact):
-        return tuple(summarise_without_exact(subject, name) for name in subject.values)
     target = subject.format
+    problem = subject.original or (subject.net, subject.inputs)
+    if not _compares(subject, limits, exact):
+        if exact is None and _is_enclosed_quickly(subject):
+            trace = evaluate_inputs(*problem, domain="enclosure", keep="states")
+            return tuple(compare_enclosed(trace, subject, n) for n in subject.values)
+        return tuple(summarise_without_exact(subject, name) for name in subject.values)
     trace = evaluate_inputs(
-        *(subject.original or (subject.net, subject.inputs)),
+        *problem,
         places=planned_places(target),
         keep="states",
         max_precision=max_precision,
@@ -121,6 +128,15 @@ def _compares(subject: Subject, limits: Limits, exact: bool | None) -> bool:
     products = sum(array.size for arrays in parameters for array in arrays.values())
     work = products * sum(subject.inputs.lengths)
     return elements <= _FEW_ELEMENTS and work <= _LITTLE_WORK
+
+
+def _is_enclosed_quickly(subject: Subject) -> bool:
+    """Whether float64 enclosures are narrow beside an ulp, and take seconds."""
+    if subject.format.precision > 24 or not subject.inputs.batch:
+        return False
+    size = sum(subject.net.state_sizes.values())
+    steps = sum(subject.inputs.lengths) * len(subject.net.places)
+    return steps * size**3 <= _ENCLOSED_WORK
 
 
 def _exact_values(trace: Trace, name: str) -> Array:
