@@ -522,7 +522,7 @@ def test_overflow_is_right_in_float64_enclosures_too(torch, monkeypatch):
 
     monkeypatch.setattr(results, "_FEW_ELEMENTS", 0)
     outputs = np.array([[INF], [INF]], dtype=np.float16)
-    report = symrnn.audit(identity(), [[65520], [65504]], outputs=outputs)
+    report = symrnn.audit(identity(), [[70000], [65504]], outputs=outputs)
     found = report.tensors[0]
     assert (2, 1, 1) == (found.not_finite, found.overflows, found.violations)
     assert (1,) == found.first_violation.location.index[:1]
