@@ -79,7 +79,9 @@ def spectral_norm_bound(
     if frobenius <= enough or not math.isfinite(frobenius):
         return frobenius
     scaled, exponent = _scale(matrix)
-    square = _squared_norm(scaled, math.ldexp(enough, -exponent) ** 2, orthogonal)
+    mantissa, power = math.frexp(enough)  # far above the norm, less is enough too
+    target = math.ldexp(mantissa, min(power - exponent, 64)) ** 2
+    square = _squared_norm(scaled, target, orthogonal)
     norm = _square_root(square, exponent)
     spread = (
         0.0 if rad is None else vector_norm_bound(np.broadcast_to(rad, matrix.shape))
@@ -164,7 +166,7 @@ def _squared_norm(matrix: Floats, enough: float = 0.0, orthogonal: int = 0) -> f
     kappa = gamma(4 * (size + 4))
     if kappa > 0.5:
         return math.inf
-    head = size - orthogonal if columns <= rows else size
+    head = max(size - orthogonal, 0) if columns <= rows else size
     tail = gram[head:, head:]
     if np.count_nonzero(tail) > np.count_nonzero(tail.diagonal()):
         head = size

@@ -141,6 +141,57 @@ def test_estimates_may_be_wrong(size, monkeypatch):
     assert 0 < low < passed < 60 * 28
 
 
+@pytest.mark.parametrize("orthogonal", [1, 5, 8, 99])
+@pytest.mark.parametrize("scale", [1.0, 2.0**-530, 1e200])
+def test_orthogonal_columns(orthogonal, scale):
+    """Elimination may start at columns that are orthogonal; the hint may be wrong.
+
+    The matrix is [H/8 D] with H of norm √8 and D diagonal, so M·Mᵀ is D² + I/8.
+    """
+    rng = np.random.default_rng(orthogonal)
+    for d in (np.ones(8), rng.uniform(0, 1, 8), np.array([1.0, *[0.0] * 7])):
+        matrix = np.hstack([hadamard(8) / 8, np.diag(d)])
+        square = Fraction(float(max(d))) ** 2 + Fraction(1, 8)
+        tall = np.vstack([matrix, np.zeros((8, 16))]) * scale
+        for values in (matrix * scale, tall, tall[:, ::-1]):
+            bound = spectral_norm_bound(values, orthogonal=orthogonal)
+            assert covers(bound, square * Fraction(scale) ** 2)
+            assert Fraction(bound) ** 2 <= square * Fraction(scale) ** 2 * Fraction(
+                102, 100
+            )
+
+
+@pytest.mark.parametrize("orthogonal", [0, 16])
+def test_shifts_about_the_norm_with_orthogonal_columns(orthogonal, monkeypatch):
+    """The same game as above: no bound is below the norm, whichever shift succeeds."""
+    monkeypatch.setattr(norms, "_MARGINS", (0.0,))
+    passed = 0
+    for seed in range(40):
+        d = np.random.default_rng(seed).uniform(0, 0.9, 16)
+        tall = np.vstack(
+            [np.hstack([hadamard(16) / 4, np.diag(d)]), np.zeros((16, 32))]
+        )
+        square = Fraction(float(max(d))) ** 2 + 1
+        for steps in range(-20, 6):
+            guess = float(square) * (1 + steps * 2.0**-52)
+            monkeypatch.setattr(norms, "_largest_eigenvalue", lambda _, g=guess: g)
+            found = norms._squared_norm(tall, orthogonal=orthogonal)
+            assert found == math.inf or Fraction(found) >= square
+            passed += found < math.inf
+    assert 0 < passed < 40 * 26
+
+
+@pytest.mark.parametrize("enough", [1e-300, 1.0, 3.9, 4.0, 4.5, 100.0, 1e300])
+def test_enough_is_tried_first(enough):
+    """The bound holds whatever is enough, and is no more than that or than 1 % off."""
+    matrix = np.diag([4.0, 3.0, 1.0])
+    for rad in (None, 1e-3, 1e290):
+        bound = spectral_norm_bound(matrix, rad, enough=enough)
+        spread = 3 * (rad or 0)
+        assert 4 <= bound <= max(4.04, enough * (1 + 1e-12)) + spread * (1 + 1e-12)
+    assert 4e-300 <= spectral_norm_bound(matrix * 1e-300, 1e300, enough=1e250)
+
+
 def test_against_mpmath():
     """Singular values at 200 bits, of matrices that are nearly singular or nearly equal."""
     rng = np.random.default_rng(4)
