@@ -431,7 +431,8 @@ class FloatingDomain(Domain[Floating]):
         found: npt.NDArray[Any] = size.astype(self.rough)
         found *= self.rough(1 + 2.0**-22)
         # Products of subnormal numbers take twenty times as long.
-        np.maximum(found, self.rough(_TINY), out=found, where=size > 0)
+        if not float(np.min(found, initial=1.0)) >= _TINY:
+            np.maximum(found, self.rough(_TINY), out=found, where=size > 0)
         return found
 
 

@@ -8,8 +8,9 @@ not show, such as an LSTM's c, are enclosed by their own recursion.
 
 Note [Independent of the split]
     Sequences are judged in groups whose size depends on the layer alone, and steps in
-    blocks of a fixed number of columns, so every matrix product has the same shape
-    whoever computes it: results do not depend on the executor.
+    blocks of a fixed number of columns, so every matrix product has the same shape and
+    the same number of threads (`symrnn.audit.workers`), whoever computes it: results do
+    not depend on the executor.
 
 Note [No false alarm]
     ``mid`` and ``rad`` of `symrnn.audit.floating` are such that an honest subject is
@@ -20,16 +21,18 @@ Note [No false alarm]
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from symrnn.audit.floating import Floating, FloatingDomain
 from symrnn.audit.observed import Observed
+from symrnn.audit.workers import count_workers, one_thread_a_product
 from symrnn.domains.enclosure import EnclosureDomain
 from symrnn.formats import FloatFormat
 from symrnn.inputs import Inputs
@@ -41,10 +44,8 @@ from symrnn.program import Instruction, Program, execute, lower
 __all__ = ["Departure", "Judged", "judge_steps"]
 
 Floats = npt.NDArray[np.float64]
-A = TypeVar("A")
-B = TypeVar("B")
 
-_ELEMENTS = 1 << 14  # of a state, for one step of one group: they fit in a core's cache
+_ELEMENTS = 1 << 13  # of a state, for one step of one group: they fit in a core's cache
 _COLUMNS = 256  # of a block: enough for matrix products to run at full speed
 _PART = 32  # of a part of it: what elementwise work goes through stays in cache
 _ROUNDED = 1 + 2.0**-50
@@ -155,7 +156,8 @@ def judge_steps(
         inputs: What the subject was given.
         observed: What it returned.
         domain: What honest arithmetic means for it.
-        executor: Where groups of sequences are judged; one after the other by default.
+        executor: Where groups of sequences are judged; as many threads as matrix
+            products would use by default.
 
     Returns:
         The layers and directions that could be judged. Others start from states that
@@ -164,9 +166,9 @@ def judge_steps(
     Raises:
         UnsupportedError: float64 arithmetic in this thread is not IEEE 754's.
     """
-    tasks = list(_tasks(net, inputs, observed, domain))
+    groups = list(_tasks(net, inputs, observed, domain))
     found: dict[Place, Judged] = {}
-    for judged in (map if executor is None else executor.map)(_judge, tasks):
+    for judged in _judge_all(groups, executor):
         if judged.place in found:
             found[judged.place].absorb(judged)
         else:
@@ -174,20 +176,13 @@ def judge_steps(
     return found
 
 
-def _one_ahead(function: Callable[[A], B], items: Sequence[A]) -> Iterator[B]:
-    """Yield the function of each item, computing the next in a thread meanwhile.
-
-    Matrix products leave the interpreter alone for long enough that the two overlap.
-    """
-    if len(items) < 2:
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(1) as thread:
-        pending = thread.submit(function, items[0])
-        for item in items[1:]:
-            done, pending = pending, thread.submit(function, item)
-            yield done.result()
-        yield pending.result()
+def _judge_all(groups: Sequence[_Group], executor: Executor | None) -> Iterable[Judged]:
+    if executor is not None:
+        return executor.map(_judge, groups)
+    if not any(group.one_of_several for group in groups):
+        return map(_judge, groups)
+    with ThreadPoolExecutor(count_workers()) as threads:
+        return list(threads.map(_judge, groups))
 
 
 # --- the work, in groups ------------------------------------------------------------
@@ -221,9 +216,8 @@ def _joined(balls: Sequence[Ball], axis: int = 0) -> Ball:
 class _Group:
     """Some sequences of one layer and direction, by decreasing length."""
 
-    net: Network
-    place: Place
-    domain: FloatingDomain
+    layer: _Layer
+    one_of_several: bool  # of this layer and direction
     sequences: tuple[int, ...]
     widths: tuple[int, ...]
     x: Ball  # (time, sequences, features), the layer's own input
@@ -239,27 +233,30 @@ def _tasks(
     lengths = np.array(inputs.lengths, dtype=np.intp)[order]
     steps = len(inputs.widths)
     size = max(1, _ELEMENTS // max(net.state_sizes.values()))
+    whole = order.tolist() == list(range(inputs.batch))
     for index, place in enumerate(net.places):
         below = _below(net, inputs, observed, place[0])
         if below is None or place not in observed.outputs:
             continue
         output = observed.outputs[place]
+        layer = _Layer(net, place, domain)
         for start in range(0, inputs.batch, size):
             part = order[start : start + size]
+            # Where sequences are in order already, there is nothing to copy.
+            rows = slice(start, start + size) if whole else part
             running = lengths[start : start + size]
             finals = {
-                state: observed.finals[place, state][part]
+                state: observed.finals[place, state][rows]
                 for state in net.cell.states
                 if (place, state) in observed.finals
             }
             yield _Group(
-                net=net,
-                place=place,
-                domain=domain,
+                layer=layer,
+                one_of_several=size < inputs.batch,
                 sequences=tuple(int(b) for b in part),
                 widths=tuple(int(np.count_nonzero(running > t)) for t in range(steps)),
-                x=_part(below, np.ix_(np.arange(steps), part)),
-                output=output[:steps, part],
+                x=_part(below, (slice(steps), rows)),
+                output=output[:steps, rows],
                 initial={
                     s: _ball(inputs.initial(s, index, n)[:, start : start + size].T)
                     for s, n in net.state_sizes.items()
@@ -279,7 +276,8 @@ def _below(net: Network, inputs: Inputs, observed: Observed, layer: int) -> Ball
 
 
 def _judge(group: _Group) -> Judged:
-    with group.domain.context():
+    limit = one_thread_a_product if group.one_of_several else nullcontext
+    with group.layer.domain.context(), limit():
         return _Judge(group).run()
 
 
@@ -362,47 +360,55 @@ def _operands(instructions: Iterable[Instruction]) -> set[int]:
     return {source for i in instructions for source in i.operands}
 
 
-class _Judge:
-    """One pass over the steps of a group."""
+class _Layer:
+    """What all groups of one layer and direction share."""
 
-    def __init__(self, group: _Group) -> None:
-        net, place = group.net, group.place
-        self.group = group
-        self.domain = group.domain
+    def __init__(self, net: Network, place: Place, domain: FloatingDomain) -> None:
+        self.place = place
+        self.domain = domain
         self.sizes = net.sizes[place]
-        self.first, *hidden = net.cell.states
+        self.first, *self.hidden = net.cell.states
+        self.state_size = net.state_sizes[self.first]
         self.program = lower(net.cell, (self.first,))
-        self.parameters: dict[int, Any] = {
-            register: self.domain.parameter(name, net.parameters[place][name], place)
-            for name, register in self.program.parameters.items()
-        }
-        execute(self.domain, self.program.once, self.parameters, self.sizes)
+        with domain.context():
+            self.parameters: dict[int, Any] = {
+                register: domain.parameter(name, net.parameters[place][name], place)
+                for name, register in self.program.parameters.items()
+            }
+            execute(domain, self.program.once, self.parameters, self.sizes)
         exact = all(p.rad is None for p in self.parameters.values())
         self.schedule = _Schedule(
-            self.program, hidden, whole_sums=exact and not self.domain.mixed
+            self.program, self.hidden, whole_sums=exact and not domain.mixed
         )
         self.stacked = {
-            affine: self.domain.side_by_side(
+            affine: domain.side_by_side(
                 [self.parameters[r] for r in affine.matrices + affine.constants]
             )
             for affine in self.schedule.affine
         }
+
+
+class _Judge:
+    """One pass over the steps of a group."""
+
+    def __init__(self, group: _Group) -> None:
+        self.group = group
+        self.layer = layer = group.layer
+        self.domain = layer.domain
+        self.program, self.schedule = layer.program, layer.schedule
         # Of all sequences; those that have ended keep what they had, others wait.
-        self.states = {s: self._atom(group.initial[s]) for s in hidden}
-        shape = (len(group.widths), net.state_sizes[self.first])
+        self.states = {s: self._atom(group.initial[s]) for s in layer.hidden}
+        shape = (len(group.widths), layer.state_size)
         self.found = Judged(
-            place=place,
+            place=layer.place,
             ratio=np.zeros(shape),
             error=np.zeros(shape),
             bound=np.zeros(shape),
         )
 
     def run(self) -> Judged:
-        blocks = list(self._blocks(enumerate(self.group.widths), _COLUMNS))
-        for block, registers in zip(
-            blocks, _one_ahead(self._multiply, blocks), strict=True
-        ):
-            start = 0
+        for block in self._blocks(enumerate(self.group.widths), _COLUMNS):
+            registers, start = self._multiply(block), 0
             for part in self._blocks(block, _PART):
                 width = sum(w for _, w in part)
                 self._judge_part(part, _cut(registers, start, start + width))
@@ -414,7 +420,7 @@ class _Judge:
         self, steps: Iterable[tuple[int, int]], columns: int
     ) -> Iterator[list[tuple[int, int]]]:
         """Yield (step, width) in the order of computing, so many columns at a time."""
-        ordered = sorted(steps, reverse=self.group.place[1] == "reverse")
+        ordered = sorted(steps, reverse=self.layer.place[1] == "reverse")
         block: list[tuple[int, int]] = []
         for t, width in ordered:
             if block and sum(w for _, w in block) + width > columns:
@@ -430,19 +436,18 @@ class _Judge:
         before = [self._before(t, width) for t, width in block]
         leaves = {
             self.program.x: _joined(x),
-            self.program.previous[self.first]: _joined(before),
+            self.program.previous[self.layer.first]: _joined(before),
         }
-        with self.domain.context():
-            registers = {leaf: self._atom(ball) for leaf, ball in leaves.items()}
-            inputs: dict[Any, Floating] = {}
-            for affine in self.schedule.affine:
-                key = (affine.leaves, len(affine.constants))
-                if key not in inputs:
-                    rows = [leaves[leaf] for leaf in affine.leaves]
-                    rows.append((np.ones((len(rows[0][0]), key[1])), None))
-                    inputs[key] = self.domain.factor(self._atom(_joined(rows, axis=1)))
-                product = self.domain.matmul(self.stacked[affine], inputs[key])
-                registers[affine.target] = product
+        registers = {leaf: self._atom(ball) for leaf, ball in leaves.items()}
+        inputs: dict[Any, Floating] = {}
+        for affine in self.schedule.affine:
+            key = (affine.leaves, len(affine.constants))
+            if key not in inputs:
+                rows = [leaves[leaf] for leaf in affine.leaves]
+                rows.append((np.ones((len(rows[0][0]), key[1])), None))
+                inputs[key] = self.domain.factor(self._atom(_joined(rows, axis=1)))
+            product = self.domain.matmul(self.layer.stacked[affine], inputs[key])
+            registers[affine.target] = product
         return registers
 
     def _atom(self, ball: Ball) -> Floating:
@@ -451,9 +456,9 @@ class _Judge:
 
     def _before(self, t: int, width: int) -> Ball:
         """Return the subject's own first state before step `t`."""
-        output, initial = self.group.output, self.group.initial[self.first]
+        output, initial = self.group.output, self.group.initial[self.layer.first]
         started = 0  # how many sequences have a step before
-        if self.group.place[1] == "forward":
+        if self.layer.place[1] == "forward":
             before, started = t - 1, width if t > 0 else 0
         elif t + 1 < len(self.group.widths):
             before, started = t + 1, self.group.widths[t + 1]
@@ -463,12 +468,12 @@ class _Judge:
     def _judge_part(
         self, part: list[tuple[int, int]], registers: dict[int, Any]
     ) -> None:
-        registers = self.parameters | registers
-        execute(self.domain, self.schedule.ahead, registers, self.sizes)
+        registers = self.layer.parameters | registers
+        execute(self.domain, self.schedule.ahead, registers, self.layer.sizes)
         if self.states:
             registers |= self._recur(part, registers)
-            execute(self.domain, self.schedule.after, registers, self.sizes)
-        image = self.domain.settle(registers[self.program.quantities[self.first]])
+            execute(self.domain, self.schedule.after, registers, self.layer.sizes)
+        image = self.domain.settle(registers[self.program.quantities[self.layer.first]])
         start = 0
         for t, width in part:
             self._compare(t, width, _columns(image, start, start + width))
@@ -482,10 +487,10 @@ class _Judge:
         steps: list[dict[int, Any]] = []
         start = 0
         for _, width in part:
-            here = self.parameters | _cut(prepared, start, start + width)
+            here = self.layer.parameters | _cut(prepared, start, start + width)
             for state, value in self.states.items():
                 here[self.program.previous[state]] = _columns(value, 0, width)
-            execute(self.domain, self.schedule.recursion, here, self.sizes)
+            execute(self.domain, self.schedule.recursion, here, self.layer.sizes)
             for state, register in self.schedule.hidden.items():
                 here[register] = self.domain.settle(here[register])
                 self.states[state] = _overwrite(
@@ -510,17 +515,17 @@ class _Judge:
             getattr(self.found, name)[t] = worst
         ratios = found.ratio if found.all_known else found.ratio[found.known]
         self.found.ratios.append(ratios.T.astype(np.float32).reshape(-1))
-        self._remember(found, self.first, lambda _: t)
+        self._remember(found, self.layer.first, lambda _: t)
 
     def _compare_last_states(self) -> None:
         """Judge the last states, where the subject shows them."""
         widths = self.group.widths
         lengths = [sum(w > j for w in widths) for j in range(len(self.group.sequences))]
-        backwards = self.group.place[1] == "reverse"
+        backwards = self.layer.place[1] == "reverse"
         lasts = [0 if backwards else n - 1 for n in lengths]
         rows = [self.group.output[t, j] for j, t in enumerate(lasts)]
         # The same number twice: the output at the last step, and the last state.
-        images = {self.first: self.domain.atom(np.array(rows).T)} | self.states
+        images = {self.layer.first: self.domain.atom(np.array(rows).T)} | self.states
         for state, subject in self.group.finals.items():
             found = _distances(subject.T, images[state], self.domain.target)
             self._count(found)
@@ -550,7 +555,7 @@ class _Judge:
     ) -> Departure:
         unit, column = (int(n) for n in where)
         return Departure(
-            place=self.group.place,
+            place=self.layer.place,
             step=int(step_of(column)),
             batch=self.group.sequences[column],
             unit=unit,
