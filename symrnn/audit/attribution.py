@@ -293,7 +293,7 @@ class _Maker:
             sources=tuple(dict.fromkeys(sources)),
             windows=self.windows,
             steps=steps,
-            contributions=np.stack(parts, axis=1),
+            contributions=np.stack(parts, axis=1) if parts else window_parts[:0],
             window_contributions=window_parts,
             made=made,
             history=history,

@@ -3,23 +3,23 @@ r"""Bounds on the error of a whole run, proven before anybody runs it.
 
 Note [Errors as a zonotope]
     Let y be the exact trajectory and ŷ one of honest floating-point arithmetic. Its error
-    is $e_t = F(\hat y_{t-1}) - F(y_{t-1}) + r_t$, with $r_t$ its local error. By the mean
-    value theorem, row by row, $e_t = J^* e_{t-1} + r_t$ for some matrix $J^*$ in any
-    enclosure $J_t \pm R_t$ of the Jacobian over a tube that contains both. So if
+    is $e_t = F(\hat y_{t-1}) - F(y_{t-1}) + r_t$, with $r_t$ its local error. If
 
     .. math:: e_{t-1} \in \{G_{t-1}\,\xi : |\xi|_\infty \le 1\}, \quad
               E_{t-1} = |G_{t-1}|\,1, \quad |r_t| \le \delta_t,
 
-    then $e_t$ is in the same kind of set, with
+    then `DifferenceDomain` carries G through the equations, to $H\xi + \eta$, $|\eta| \le
+    b$, and $e_t$ is in the same kind of set, with
 
-    .. math:: G_t = [J_t G_{t-1},\ \mathrm{diag}(\delta_t + R_t E_{t-1})].
+    .. math:: G_t = [H,\ \mathrm{diag}(\delta_t + b)].
 
-    Errors keep their signs and correlations from step to step, which is what interval
-    recursion, $E_t = |J_t| E_{t-1} + \delta_t$, throws away. docs/theory/global-error.md
-    has the proof, with what float64 itself loses.
+    H is about $J_t G_{t-1}$, and b of second order. Errors keep their signs and
+    correlations from step to step, which is what interval recursion, $E_t = |J_t| E_{t-1}
+    + \delta_t$, throws away. docs/theory/global-error.md has the proof, with what float64
+    itself loses.
 
 Note [The tube]
-    Jacobians and local errors are bounded in a tube around float64 points c, computed by
+    Derivatives and local errors are bounded in a tube around float64 points c, computed by
     $c_t = F(c_{t-1}) + \rho_t$ with a proven $\rho_t$. The exact trajectory is not c, but
     if $\rho_t \le \kappa\delta_t$ at every step, the recursion above also proves
     $|y_t - c_t| \le \kappa E_t$: it is linear in its sources. So $\delta_t$ is enlarged
@@ -33,7 +33,7 @@ Note [Old generators]
 
 Note [Layers]
     The error of a layer's input, $E$ of the layer below, enters as a box whose sides are
-    generators of their own: $J^x \mathrm{diag}(E^{below}_t)$. Correlations between steps
+    generators of their own. Correlations between steps
     and units of the layer below are given up; those of what they cause above are not.
 """
 
@@ -50,9 +50,10 @@ from symrnn.audit.attribution import one_sequence
 from symrnn.audit.floating import Floating, FloatingDomain
 from symrnn.audit.places import result_grids
 from symrnn.audit.probability import Counting, probabilistic_domain
-from symrnn.audit.zonotope import SLACK, Zonotope
-from symrnn.derivatives import TangentProgram, lower_tangent
+from symrnn.audit.zonotope import Zonotope
 from symrnn.directed import TINY
+from symrnn.domains.base import Domain
+from symrnn.domains.differences import SLACK, Difference, DifferenceDomain
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
 from symrnn.inputs import Inputs, Layout
 from symrnn.network import DIRECTIONS, Network, Place
@@ -246,13 +247,11 @@ class _Input:
     point: npt.NDArray[Any]
     error: Floats | None = None
 
-    def center(self) -> Enclosed:
-        return EnclosureDomain().matrix(self.point)
-
-    def tube(self, widening: float) -> Enclosed:
+    def difference(self) -> Difference:
+        center = EnclosureDomain().matrix(self.point)
         if self.error is None:
-            return self.center()
-        return Enclosed(self.point, _widened(self.error, widening))
+            return Difference(center)
+        return Difference(center, (None, np.diag(self.error[:, 0])))
 
     def held(self, domain: FloatingDomain, widening: float) -> Floating:
         if self.error is None:
@@ -276,46 +275,28 @@ class _Pass:
         columns: int | None,
     ) -> None:
         self.net, self.inputs, self.place = net, inputs, place
-        self.domain, self.exact = domain, EnclosureDomain()
-        self.states = net.cell.states
-        self.sizes = net.state_sizes
+        self.states, self.sizes = net.cell.states, net.state_sizes
         self.total = sum(self.sizes.values())
-        self.features = net.output_size if place[0] else 0
-        self.columns = columns or _BLOCKS * (self.total + self.features)
+        features = net.output_size if place[0] else 0
+        self.columns = columns or _BLOCKS * (self.total + features)
         # See Note [The tube]: the finer float64 is than the format, the smaller.
         self.kappa = 2.0 ** -min(16, max(0, 53 - domain.target.precision))
         self.widening = (1 + self.kappa) * SLACK
         self.program: Program = lower(net.cell)
-        parameters = net.parameters[place]
-        self.floating = {
-            register: domain.parameter(name, parameters[name], place)
-            for name, register in self.program.parameters.items()
-        }
-        execute(domain, self.program.once, self.floating, net.sizes[place])
-        self.tangent, self.fixed = self._prepare()
+        self.domain, self.exact = domain, DifferenceDomain(self.kappa)
+        self.held = self._parameters(domain)
+        self.given = self._parameters(self.exact)
         self.bounds: dict[str, Floats] = {}
         self.centers: list[Floats] = []
 
-    def _prepare(self) -> tuple[TangentProgram, dict[int, Any]]:
-        """Run the part of the derivative that is the same at every step."""
-        layer, _ = self.place
-        wrt = (*self.states, *(("x",) if layer else ()))
-        tangent = lower_tangent(self.net.cell, wrt)
+    def _parameters(self, domain: Domain[Any]) -> dict[int, Any]:
         parameters = self.net.parameters[self.place]
         registers = {
-            register: self.exact.matrix(parameters[name])
-            for name, register in tangent.parameters.items()
+            register: domain.parameter(name, parameters[name], self.place)
+            for name, register in self.program.parameters.items()
         }
-        identity = np.eye(self.total + self.features)
-        start = 0
-        for name in wrt:
-            stop = start + self.sizes.get(name, self.features)
-            seed = identity[start:stop]
-            registers[tangent.seeds[name]] = Enclosed(seed, np.zeros_like(seed))
-            start = stop
-        for phase in (tangent.once, tangent.seeded):
-            execute(self.exact, phase, registers, self.net.sizes[self.place])
-        return tangent, registers
+        execute(domain, self.program.once, registers, self.net.sizes[self.place])
+        return registers
 
     def run(self, below: Sequence[_Input]) -> None:
         order = list(range(len(below)))
@@ -323,10 +304,9 @@ class _Pass:
             order.reverse()
         index = self.net.places.index(self.place)
         given = {s: self.inputs.initial(s, index, n) for s, n in self.sizes.items()}
-        starts = [self.exact.matrix(given[s]) for s in self.states]
+        starts = [EnclosureDomain().matrix(given[s]) for s in self.states]
         point = np.vstack([start.mid for start in starts])
-        entry = self._entry_errors(given, starts)
-        zonotope = Zonotope(entry, self.columns)
+        zonotope = Zonotope(self._entry_errors(given, starts), self.columns)
         errors = np.zeros((len(below), self.total))
         points = np.zeros((len(below), self.total))
         for t in order:
@@ -361,69 +341,53 @@ class _Pass:
 
     def _step(self, point: Floats, below: _Input, zonotope: Zonotope) -> Floats:
         """Advance the zonotope by one step, and return the next point of the tube."""
-        radius = _widened(zonotope.error, self.widening)
-        center = self._image(point, below)
-        if not np.isfinite(radius).all() or not np.isfinite(center.rad).all():
+        known = np.isfinite(zonotope.error).all()
+        known &= below.error is None or np.isfinite(below.error).all()
+        if not known:
             zonotope.give_up()
-            return center.mid
-        mid, rad = self._jacobian(point, radius, below)
-        local = self._local(point, radius, below) + center.rad / self.kappa
-        zonotope.advance(mid, rad, local * SLACK, below.error)
-        return center.mid
+            return point
+        found = self._difference(point, below, zonotope)
+        local = self._local(point, zonotope.error, below)
+        local += found.center.rad / self.kappa
+        box = 0.0 if found.box is None else found.box
+        blocks = [block for block in found.blocks if block is not None]
+        zonotope.become(blocks, (local + box) * SLACK)
+        return found.center.mid
 
-    def _image(self, point: Floats, below: _Input) -> Enclosed:
-        """Return F of the point of the tube, whose midpoint is the next."""
-        registers = dict(self.fixed)
-        registers[self.tangent.x] = below.center()
+    def _difference(
+        self, point: Floats, below: _Input, zonotope: Zonotope
+    ) -> Difference:
+        """Return F at the point of the tube, and differences between F around it."""
+        registers = dict(self.given)
+        registers[self.program.x] = below.difference()
+        generators = zonotope.generators
+        parts = {} if generators is None else self._split(generators)
         for state, part in self._split(point).items():
             exact = Enclosed(part, np.zeros_like(part))
-            registers[self.tangent.previous[state]] = exact
-        sizes = self.net.sizes[self.place]
-        execute(self.exact, self.tangent.values, registers, sizes)
-        found = [registers[self.tangent.quantities[s]] for s in self.states]
-        return self.exact.vstack([self._column(value) for value in found])
+            value = Difference(exact, (parts[state],) if parts else ())
+            registers[self.program.previous[state]] = value
+        return self.exact.vstack(self._results(self.exact, registers))
 
-    def _column(self, value: Enclosed) -> Enclosed:
-        return Enclosed(value.mid[:, :1], value.rad[:, :1])
-
-    def _jacobian(
-        self, point: Floats, radius: Floats, below: _Input
-    ) -> tuple[Floats, Floats]:
-        """Return midpoint and radius of the Jacobian over the tube."""
-        registers = dict(self.fixed)
-        registers[self.tangent.x] = below.tube(self.widening)
-        radii = self._split(radius)
-        for state, part in self._split(point).items():
-            registers[self.tangent.previous[state]] = Enclosed(part, radii[state])
-        sizes = self.net.sizes[self.place]
-        for phase in (self.tangent.values, self.tangent.mixed):
-            execute(self.exact, phase, registers, sizes)
-        seed = self.fixed[next(iter(self.tangent.seeds.values()))]
-        rows = []
-        for state in self.states:
-            shape = (self.sizes[state], seed.mid.shape[1])
-            register = self.tangent.tangents.get(state)
-            zero = Enclosed(np.zeros(shape), np.zeros(shape))
-            rows.append(zero if register is None else registers[register])
-        return self.exact.vstack(rows)
-
-    def _local(self, point: Floats, radius: Floats, below: _Input) -> Floats:
+    def _local(self, point: Floats, error: Floats, below: _Input) -> Floats:
         """Return what a step from anywhere in the tube may add to the error."""
-        registers = dict(self.floating)
+        registers = dict(self.held)
         registers[self.program.x] = below.held(self.domain, self.widening)
-        radii = self._split(radius)
+        radii = self._split(_widened(error, self.widening))
         for state, part in self._split(point).items():
             atom = self.domain.atom(part, spread=radii[state])
             registers[self.program.previous[state]] = atom
-        sizes = self.net.sizes[self.place]
-        execute(self.domain, self.program.input, registers, sizes)
-        execute(self.domain, self.program.step, registers, sizes)
         found = []
-        for state in self.states:
-            settled = self.domain.settle(registers[self.program.quantities[state]])
+        for value in self._results(self.domain, registers):
+            settled = self.domain.settle(value)
             rad = np.zeros_like(settled.mid) if settled.rad is None else settled.rad
             found.append(rad[:, :1])
         return np.vstack(found)
+
+    def _results(self, domain: Domain[Any], registers: dict[int, Any]) -> list[Any]:
+        sizes = self.net.sizes[self.place]
+        execute(domain, self.program.input, registers, sizes)
+        execute(domain, self.program.step, registers, sizes)
+        return [registers[self.program.quantities[s]] for s in self.states]
 
 
 def _probable(
