@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from symrnn.evaluate import evaluate as evaluate
     from symrnn.network import Network as Network
     from symrnn.sources import load as load
+    from symrnn.stream import stream as stream
     from symrnn.trace import Trace as Trace
     from symrnn.unroll import Unrolled as Unrolled
     from symrnn.unroll import unroll as unroll
@@ -64,6 +65,7 @@ _HOMES = {
     "derive": "documents",
     "evaluate": "evaluate",
     "load": "sources",
+    "stream": "stream",
     "unroll": "unroll",
 }
 

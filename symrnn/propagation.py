@@ -25,124 +25,31 @@ import numpy as np
 from flint import arb
 
 from symrnn.contraction import StepNorms
-from symrnn.domains.ball import BallDomain, Balls, working_precision
+from symrnn.domains.ball import BallDomain, working_precision
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
+from symrnn.domains.points import (
+    BOX,
+    BallPoints,
+    BallReplay,
+    Errors,
+    FloatPoints,
+    FloatReplay,
+    box_width,
+    sum_of_squares,
+    with_rounding,
+)
 from symrnn.elementary import Floats
 from symrnn.inputs import Inputs
 from symrnn.network import Network, Place
-from symrnn.norms import vector_norm_bound
 from symrnn.run import Keep, join, run
 from symrnn.trace import Record, Trace
 
-__all__ = ["Propagation"]
+__all__ = ["Plan", "Propagation"]
 
-_BOX = 2.0**-24  # half a box's width, over the largest magnitude in it
 _CONTRACTS = 1 - 2.0**-10  # what boxes add to it stays below 1
 _CHUNK = 128  # columns whose values are enclosed at once
 _FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # that states may be scaled by
 _SAMPLES = 3  # steps that decide on the factors
-
-Errors = dict[tuple[Place, int], list[arb]]
-"""For each place and step, one number for each sequence that is running."""
-
-
-class _Points:
-    """What the two arithmetics have in common: midpoints go on, radii are written down.
-
-    Attributes:
-        residuals: Bounds of ‖Sρ‖₂ by place and step.
-    """
-
-    def __init__(self, scales: Mapping[Place, Mapping[str, float]]) -> None:
-        self.scales = scales
-        self.residuals: Errors = {}
-
-
-class _BallPoints(BallDomain, _Points):
-    """Steps of balls from exact points."""
-
-    def __init__(self, precision: int, scales: Any) -> None:
-        BallDomain.__init__(self, precision)
-        _Points.__init__(self, scales)
-
-    def name_values(self, values: Any, place: Any, t: int) -> Any:
-        scale = self.scales[place]
-        squares: list[arb] = []
-        for state, balls in values.items():
-            rads = [v.rad() for v in balls.flat]
-            factor = arb(scale[state] ** 2)
-            for j in range(balls.columns):
-                column = rads[j :: balls.columns]
-                total = arb_dot(column) * factor
-                if j == len(squares):
-                    squares.append(total)
-                else:
-                    squares[j] += total
-        self.residuals[place, t] = [s.sqrt().upper() for s in squares]
-        return {s: b.map(_midpoint) for s, b in values.items()}
-
-    @staticmethod
-    def floats(matrix: Balls) -> Floats:
-        flat = np.array([float(v) for v in matrix.flat])
-        return flat.reshape(matrix.height, matrix.columns)
-
-    @staticmethod
-    def widen(matrix: Balls, radii: Sequence[arb], known: Floats) -> Balls:
-        balls = [arb(0, r) for r in radii] * matrix.height
-        flat = [v + r for v, r in zip(matrix.flat, balls, strict=True)]
-        for i in np.flatnonzero(~np.isnan(known)).tolist():
-            if flat[i].is_finite():  # the trajectory is in its box
-                flat[i] = arb(float(known.flat[i]))
-        return Balls(matrix.height, matrix.columns, flat)
-
-
-def arb_dot(values: list[arb]) -> arb:
-    """Return the sum of the squares of exact numbers."""
-    return sum((v * v for v in values), arb(0))
-
-
-def _midpoint(ball: arb) -> arb:
-    return ball.mid() if ball.is_finite() else arb(0)
-
-
-class _FloatPoints(EnclosureDomain, _Points):
-    """Steps of float64 enclosures from exact points."""
-
-    def name_values(self, values: Any, place: Any, t: int) -> Any:
-        rads = np.vstack([m.rad * self.scales[place][s] for s, m in values.items()])
-        self.residuals[place, t] = [arb(vector_norm_bound(r)) for r in rads.T]
-        return {s: Enclosed(m.mid, np.zeros_like(m.mid)) for s, m in values.items()}
-
-    @staticmethod
-    def floats(matrix: Enclosed) -> Floats:
-        return matrix.mid
-
-    @staticmethod
-    def widen(matrix: Enclosed, radii: Sequence[arb], known: Floats) -> Enclosed:
-        rads = [math.nextafter(float(r), math.inf) if r != 0 else 0.0 for r in radii]
-        rad = np.broadcast_to(rads, matrix.mid.shape)
-        sure = ~np.isnan(known) & np.isfinite(rad)
-        return Enclosed(np.where(sure, known, matrix.mid), np.where(sure, 0.0, rad))
-
-
-class _Known:
-    """What replays have in common: the states of every step are those of a run before."""
-
-    def __init__(self, trace: Trace) -> None:
-        self.records = trace.records
-
-    def name_values(self, values: Any, place: Any, t: int) -> Any:
-        return values | self.records[place].steps[t]
-
-
-class _BallReplay(_Known, BallDomain):
-    def __init__(self, trace: Trace, precision: int) -> None:
-        _Known.__init__(self, trace)
-        BallDomain.__init__(self, precision)
-
-
-class _FloatReplay(_Known, EnclosureDomain):
-    pass
 
 
 class Plan(NamedTuple):
@@ -176,18 +83,18 @@ class Propagation:
         self.inputs = inputs
         self.offsets = np.concatenate([[0], np.cumsum(inputs.widths)])
         scales = {p: dict.fromkeys(net.cell.states, 1.0) for p in net.places}
-        self._float = run(net, inputs, _FloatPoints(scales), keep="states")
+        self._float = run(net, inputs, FloatPoints(scales), keep="states")
         self._tubes = {place: _Tube(self, place) for place in net.places}
         self.scales = {place: tube.scale for place, tube in self._tubes.items()}
         self._fit(self._float)
 
     def enclosures(self, keep: Keep) -> Trace:
         """Return what float64 alone proves of the trajectory; `keep` as in `trace`."""
-        points = run(self.net, self.inputs, _FloatPoints(self.scales), keep="states")
+        points = run(self.net, self.inputs, FloatPoints(self.scales), keep="states")
         trace = self._widened(points, EnclosureDomain())
         if keep == "states":
             return trace
-        return run(self.net, self.inputs, _FloatReplay(trace), keep=keep)
+        return run(self.net, self.inputs, FloatReplay(trace.records), keep=keep)
 
     def trace(self, precision: int, keep: Keep) -> Trace:
         """Run at a working precision; every state ends as a midpoint and its distance ε.
@@ -197,13 +104,15 @@ class Propagation:
             keep: As for `run`. Named quantities are computed once more from the states.
         """
         points = run(
-            self.net, self.inputs, _BallPoints(precision, self.scales), keep="states"
+            self.net, self.inputs, BallPoints(precision, self.scales), keep="states"
         )
         self._fit(points)
         trace = self._widened(points, BallDomain(precision))
         if keep == "states":
             return trace
-        return run(self.net, self.inputs, _BallReplay(trace, precision), keep=keep)
+        return run(
+            self.net, self.inputs, BallReplay(trace.records, precision), keep=keep
+        )
 
     def plan(self, goal: int, *, absolute: bool) -> Plan:
         """Return the working precision at which every result is known to `goal` bits.
@@ -223,7 +132,7 @@ class Propagation:
                 lost = 53 + _log2(error)
                 if not math.isfinite(lost):
                     continue
-                room = 4 - math.log2(_BOX)
+                room = 4 - math.log2(BOX)
                 if self._shown(place, t):
                     small = 0.0 if absolute else self._smallest(states, j)
                     room = max(room, goal - small)
@@ -278,7 +187,7 @@ class Propagation:
         if layer == 0:
             return arb(0)
         parts = [errors[(layer - 1, d), t][j] for d in self.net.directions]
-        return parts[0] if len(parts) == 1 else arb_dot(parts).sqrt().upper()
+        return parts[0] if len(parts) == 1 else sum_of_squares(parts).sqrt().upper()
 
     def _fit(self, points: Trace) -> None:
         """Make sure that the boxes are around these points."""
@@ -388,8 +297,7 @@ class _Tube:
         columns = np.flatnonzero(stale)
         for name, values in points.items():
             self.centres[name][:, columns] = values.mid[:, columns]
-            size = np.abs(values.mid[:, columns]).max(axis=0, initial=1.0)
-            self.half[name][columns] = _BOX * size
+            self.half[name][columns] = box_width(values.mid[:, columns])
         for start in range(0, len(columns), _CHUNK):
             self._bound(points, columns[start : start + _CHUNK])
 
@@ -421,14 +329,16 @@ class _Tube:
                 below = [trace.records[layer - 1, d].steps for d in net.directions]
                 output = net.cell.states[0]
                 xs = [
-                    plain.vstack([_rounded(domain.floats(s[output])) for s in steps])
+                    plain.vstack(
+                        [with_rounding(domain.floats(s[output])) for s in steps]
+                    )
                     for steps in zip(*below, strict=True)
                 ]
             points["x"] = plain.hstack(xs)
             index = net.places.index(self.place)
             for state, size in net.state_sizes.items():
                 start = plain.matrix(inputs.initial(state, index, size))
-                steps = [_rounded(domain.floats(s[state])) for s in record.steps]
+                steps = [with_rounding(domain.floats(s[state])) for s in record.steps]
                 points[state] = plain.hstack(
                     [self._before(t, steps, start) for t in range(len(steps))]
                 )
@@ -471,11 +381,6 @@ class _Tube:
                 worst[factor] = float(np.sum(np.log(norms.bounds(at)[0] + 1e-300)))
             scale[state] = min(worst, key=lambda f: (worst[f], abs(math.log2(f))))
         return scale
-
-
-def _rounded(values: Floats) -> Enclosed:
-    """Return floats that a number was rounded to, and how far it may be."""
-    return Enclosed(values, np.abs(values) * 2.0**-51 + 2.0**-1070)
 
 
 def _log2(value: arb) -> float:

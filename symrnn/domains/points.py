@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Balls and enclosures of which only the midpoints go on to the next step.
+
+`symrnn.propagation` says why: what is lost in a step is written down, and carried along
+as one number for each sequence instead of a radius for each element.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from symrnn.domains.ball import BallDomain, Balls
+from symrnn.domains.enclosure import Enclosed, EnclosureDomain
+from symrnn.elementary import Floats
+from symrnn.network import Place
+from symrnn.norms import vector_norm_bound
+
+__all__ = [
+    "BOX",
+    "BallPoints",
+    "BallReplay",
+    "Errors",
+    "FloatPoints",
+    "FloatReplay",
+    "box_width",
+    "sum_of_squares",
+    "with_rounding",
+]
+
+BOX = 2.0**-24
+"""Half a box's width, over the largest magnitude in it (or over 1)."""
+
+Errors = dict[tuple[Place, int], list[arb]]
+"""For each place and step, one number for each sequence that is running."""
+
+Scales = Mapping[Place, Mapping[str, float]]
+"""For each place and state, the power of two that it is measured in."""
+
+
+class _Points:
+    """What the two arithmetics have in common: midpoints go on, radii are written down.
+
+    Attributes:
+        residuals: Bounds of ‖Sρ‖₂ by place and step.
+    """
+
+    def __init__(self, scales: Scales) -> None:
+        self.scales = scales
+        self.residuals: Errors = {}
+
+
+class BallPoints(BallDomain, _Points):
+    """Steps of balls from exact points."""
+
+    def __init__(self, precision: int, scales: Any) -> None:
+        BallDomain.__init__(self, precision)
+        _Points.__init__(self, scales)
+
+    def name_values(self, values: Any, place: Any, t: int) -> Any:
+        scale = self.scales[place]
+        squares: list[arb] = []
+        for state, balls in values.items():
+            rads = [v.rad() for v in balls.flat]
+            factor = arb(scale[state] ** 2)
+            for j in range(balls.columns):
+                column = rads[j :: balls.columns]
+                total = sum_of_squares(column) * factor
+                if j == len(squares):
+                    squares.append(total)
+                else:
+                    squares[j] += total
+        self.residuals[place, t] = [s.sqrt().upper() for s in squares]
+        return {s: b.map(_midpoint) for s, b in values.items()}
+
+    @staticmethod
+    def floats(matrix: Balls) -> Floats:
+        flat = np.array([float(v) for v in matrix.flat])
+        return flat.reshape(matrix.height, matrix.columns)
+
+    @staticmethod
+    def widen(
+        matrix: Balls, radii: Sequence[arb], known: Floats | None = None
+    ) -> Balls:
+        balls = [arb(0, r) for r in radii] * matrix.height
+        flat = [v + r for v, r in zip(matrix.flat, balls, strict=True)]
+        if known is not None:
+            for i in np.flatnonzero(~np.isnan(known)).tolist():
+                if flat[i].is_finite():  # the trajectory is in its box
+                    flat[i] = arb(float(known.flat[i]))
+        return Balls(matrix.height, matrix.columns, flat)
+
+
+def sum_of_squares(values: list[arb]) -> arb:
+    """Return the sum of the squares of exact numbers."""
+    return sum((v * v for v in values), arb(0))
+
+
+def _midpoint(ball: arb) -> arb:
+    return ball.mid() if ball.is_finite() else arb(0)
+
+
+class FloatPoints(EnclosureDomain, _Points):
+    """Steps of float64 enclosures from exact points."""
+
+    def name_values(self, values: Any, place: Any, t: int) -> Any:
+        rads = np.vstack([m.rad * self.scales[place][s] for s, m in values.items()])
+        self.residuals[place, t] = [arb(vector_norm_bound(r)) for r in rads.T]
+        return {s: Enclosed(m.mid, np.zeros_like(m.mid)) for s, m in values.items()}
+
+    @staticmethod
+    def floats(matrix: Enclosed) -> Floats:
+        return matrix.mid
+
+    @staticmethod
+    def widen(matrix: Enclosed, radii: Sequence[arb], known: Floats) -> Enclosed:
+        rads = [math.nextafter(float(r), math.inf) if r != 0 else 0.0 for r in radii]
+        rad = np.broadcast_to(rads, matrix.mid.shape)
+        sure = ~np.isnan(known) & np.isfinite(rad)
+        return Enclosed(np.where(sure, known, matrix.mid), np.where(sure, 0.0, rad))
+
+
+class _Known:
+    """What replays have in common: the states of every step are those of a run before."""
+
+    def __init__(self, records: Any) -> None:
+        self.records = records
+
+    def name_values(self, values: Any, place: Any, t: int) -> Any:
+        return values | self.records[place].steps[t]
+
+
+class BallReplay(_Known, BallDomain):
+    """Balls with the states of a run before."""
+
+    def __init__(self, records: Any, precision: int) -> None:
+        _Known.__init__(self, records)
+        BallDomain.__init__(self, precision)
+
+
+class FloatReplay(_Known, EnclosureDomain):
+    """Float64 enclosures with the states of a run before."""
+
+
+def box_width(centres: Floats) -> Floats:
+    """Return half the width of a box around each column."""
+    widths: Floats = BOX * np.abs(centres).max(axis=0, initial=1.0)
+    return widths
+
+
+def with_rounding(values: Floats) -> Enclosed:
+    """Return floats that a number was rounded to, and how far it may be."""
+    return Enclosed(values, np.abs(values) * 2.0**-51 + 2.0**-1070)
