@@ -178,7 +178,8 @@ def _magnitude(node: MatrixExpr, step: Mapping[Any, Any]) -> Floats:
             return next(sizes())
         case Transpose():
             return np.asarray(next(sizes()).T)
-    return np.abs(np.asarray(step[node].value))  # a leaf, or a function's result
+    value: Floats = step[node].value  # of a leaf, or a function's result
+    return np.abs(value)
 
 
 def function_condition(function: ElementwiseFunction, a: Floats) -> Floats:
