@@ -42,12 +42,28 @@ import numpy.typing as npt
 
 from symrnn.directed import TINY, UNIT, check_arithmetic, up
 
-__all__ = ["Floats", "exp", "sigmoid", "sigmoid_enclosure", "tanh", "tanh_enclosure"]
+__all__ = [
+    "RELATIVE_ERROR",
+    "UNDERFLOW",
+    "Floats",
+    "exp",
+    "sigmoid",
+    "sigmoid_enclosure",
+    "sigmoid_values",
+    "tanh",
+    "tanh_enclosure",
+    "tanh_values",
+]
 
 Floats = npt.NDArray[np.float64]
 
+RELATIVE_ERROR = 6.1 * UNIT
+"""What bounds the error of every value of tanh and sigmoid, but for `UNDERFLOW`."""
+
+UNDERFLOW = 16 * TINY
+"""More than all losses below the normal numbers together."""
+
 _BLOCK = 8192  # elements: half a dozen arrays of 64 KiB fit into a second-level cache
-_UNDERFLOW = 16 * TINY  # more than all losses below the normal numbers together
 
 
 def exp(x: Any) -> tuple[Floats, Floats]:
@@ -167,46 +183,32 @@ def _with_error(x: Any, block: _Block) -> tuple[Floats, Floats]:
 
 
 def _exp_block(x: Floats, value: Floats, error: Floats) -> None:
-    known = _exp_values(x, _EXP_LIMITS, value)
+    finite = _exp_values(x, _EXP_LIMITS, value)
     np.multiply(value, 2.05 * UNIT, out=error)
-    error += _UNDERFLOW
-    if not known:
+    error += UNDERFLOW
+    if not finite:
         _mark_nan(x, value, error)
 
 
 def _sigmoid_block(x: Floats, value: Floats, error: Floats) -> None:
-    known = _exp_values(x, _SIGMOID_LIMITS, value)
-    value /= value + 1
+    finite = sigmoid_values(x, value)
     np.multiply(value, -2.02 * UNIT, out=error)
     error += 4.08 * UNIT
     error *= value
-    error += _UNDERFLOW
-    if not known:
+    error += UNDERFLOW
+    if not finite:
         _mark_nan(x, value, error)
 
 
 def _tanh_block(x: Floats, value: Floats, error: Floats) -> None:
-    table = _tanh_table()
-    t, r = _split(np.fmin(np.fmax(x, -_TANH_LIMIT), _TANH_LIMIT), table)
-    w = r * r
-    tau = w * (-17 / 315)
-    tau += 2 / 15
-    tau *= w
-    tau -= 1 / 3
-    tau *= w
-    tau *= r
-    tau += r
-    np.add(t, tau, out=value)
-    t *= tau
-    t += 1
-    value /= t
+    finite = tanh_values(x, value)
     np.abs(value, out=error)
     # What t + tau loses to cancellation is absolute, but for the smallest arguments.
     cancelled = np.minimum(error * (2.04 * UNIT), 0.0159 * UNIT)
     error *= 4.05 * UNIT
     error += cancelled
-    error += _UNDERFLOW
-    if math.isnan(x.min()):
+    error += UNDERFLOW
+    if not finite:
         _mark_nan(x, value, error)
 
 
@@ -251,8 +253,54 @@ _EXP_TOP = 64 * 709 + 50
 _SIGMOID_LIMITS = (-746.0, 40.0)
 
 
+def sigmoid_values(x: Floats, out: Floats) -> bool:
+    """Write what `sigmoid` returns as values; return whether every element is finite.
+
+    Args:
+        x: A one-dimensional array.
+        out: Where to write, of the same size.
+
+    >>> out = np.empty(2)
+    >>> sigmoid_values(np.array([0.0, 40.0]), out), out.tolist()
+    (True, [0.5, 1.0])
+    """
+    finite = _exp_values(x, _SIGMOID_LIMITS, out)
+    out /= out + 1
+    return finite
+
+
+def tanh_values(x: Floats, out: Floats) -> bool:
+    """Write what `tanh` returns as values; return whether every element is finite.
+
+    Args:
+        x: A one-dimensional array.
+        out: Where to write, of the same size.
+
+    >>> out = np.empty(2)
+    >>> tanh_values(np.array([0.0, np.inf]), out), out.tolist()
+    (False, [0.0, 1.0])
+    """
+    least, most = float(x.min()), float(x.max())
+    if not (least >= -_TANH_LIMIT and most <= _TANH_LIMIT):
+        x = np.fmin(np.fmax(x, -_TANH_LIMIT), _TANH_LIMIT)
+    t, r = _split(x, _tanh_table())
+    w = r * r
+    tau = w * (-17 / 315)
+    tau += 2 / 15
+    tau *= w
+    tau -= 1 / 3
+    tau *= w
+    tau *= r
+    tau += r
+    np.add(t, tau, out=out)
+    t *= tau
+    t += 1
+    out /= t
+    return math.isfinite(least) and math.isfinite(most)
+
+
 def _exp_values(x: Floats, limits: tuple[float, float], out: Floats) -> bool:
-    """Write e^x of arguments cut to `limits`; return whether no element is NaN."""
+    """Write e^x of arguments cut to `limits`; return whether every element is finite."""
     least, most = float(x.min()), float(x.max())
     if least >= -_COMMON and most <= _COMMON:
         base, r = _split(x, _exp_table(-64 * _COMMON, 64 * _COMMON))
@@ -267,7 +315,7 @@ def _exp_values(x: Floats, limits: tuple[float, float], out: Floats) -> bool:
     p += r
     p *= base
     np.add(base, p, out=out)
-    return not math.isnan(least)
+    return math.isfinite(least) and math.isfinite(most)
 
 
 @cache

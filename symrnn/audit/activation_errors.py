@@ -33,6 +33,7 @@ from symrnn.formats import FloatFormat
 
 __all__ = [
     "BINADES",
+    "LEAST",
     "ActivationErrors",
     "Provenance",
     "Worst",
@@ -48,6 +49,9 @@ BINADES = 2047
 """Binades of an argument by the exponent field of a float64: 0 for |a| < 2^-1022, else k
 for 2^(k-1023) ≤ |a| < 2^(k-1022)."""
 
+
+LEAST = 2.0**-16
+"""The least number of ulps that is ever allowed, where anything is rounded."""
 
 _CHUNK = 1 << 15  # elements at a time: what is written between the steps stays in cache
 _USUAL = slice(1023 - 4, 1023 + 3)  # binades of most arguments: 1/16 <= |a| < 8
@@ -119,13 +123,16 @@ class ActivationErrors:
         """The largest entry of the profile, in ulps."""
         return float(self.profile.max())
 
-    def bound(self, mid: Floats, rad: Floats, value: Floats) -> Floats:
+    def bound(
+        self, mid: Floats, rad: Floats, value: Floats, *, scale: float = 1.0
+    ) -> Floats:
         """Bound the error of the function at every float of some intervals.
 
         Args:
             mid: Float64 array of midpoints.
             rad: Array of radii, of the same shape.
             value: Array of upper bounds of |f| on the interval, of the same shape.
+            scale: Of what is returned, 1 or more; all but a relative 2^-51 of it.
 
         Returns:
             A float64 array: |computed f(a) - f(a)| ≤ bound for every float64 a that is
@@ -146,24 +153,32 @@ class ActivationErrors:
         )
         for start in range(0, flat.size, _CHUNK):
             part = slice(start, start + _CHUNK)
-            self._bound_chunk(m[part], r[part], v[part], flat[part])
+            self._bound_chunk(m[part], r[part], v[part], flat[part], scale)
         return out
 
     def _bound_chunk(
-        self, mid: Floats, rad: Floats, value: Floats, out: Floats
+        self, mid: Floats, rad: Floats, value: Floats, out: Floats, scale: float
     ) -> None:
         """Write the bounds of a few elements to `out`; see docs/theory/activations.md."""
-        binade = (value.view(np.uint64) & _EXPONENT).view(np.float64)
-        np.maximum(binade, 2.0**self.format.emin, out=out)
-        out *= 2.0 ** (1 - self.format.precision)  # the ulp at `value`, exactly
+        np.bitwise_and(value.view(np.uint64), _EXPONENT, out=out.view(np.uint64))
+        least = 2.0**self.format.emin
+        ulp = 2.0 ** (1 - self.format.precision) * scale  # of 1
+        lost = self.underflow * scale
         uniform = self._uniform
-        with np.errstate(
-            invalid="ignore"
-        ):  # inf - inf, and 0 ulps of an infinite value
+        # Subnormal float64 numbers come last of all: a product loses half of TINY.
+        rest = 5e-324 if self.format.precision == 53 else 0.0
+        if uniform:  # an infinite or NaN value has an infinite bound
+            out *= uniform * ulp
+            if rest:
+                out += rest
+            np.maximum(out, max(least * (uniform * ulp) + rest, lost), out=out)
+            return
+        np.maximum(out, least, out=out)
+        out *= ulp
+        with np.errstate(invalid="ignore"):  # 0 ulps of an infinite value, inf - inf
             out *= self._ulps(mid, rad) if uniform is None else uniform
-        if self.format.precision == 53:
-            out += 5e-324  # the product is exact but for underflow, by half of that
-        np.maximum(out, self.underflow, out=out)
+        out += rest
+        np.maximum(out, lost, out=out)
         out[np.isnan(out)] = np.inf
 
     def _ulps(self, mid: Floats, rad: Floats) -> Floats:
@@ -186,7 +201,8 @@ class ActivationErrors:
     def _allowed(self) -> Floats:
         """The profile, or what is made of it where arguments were sampled."""
         if self.provenance != "measured on samples":
-            return self.profile
+            rounds = bool(self.profile.any())
+            return np.maximum(self.profile, LEAST) if rounds else self.profile
         least = 0.25 * 2.0 ** min(self.format.precision - 24, 0)
         return 0.5 + 2 * np.maximum(self.profile - 0.5, least)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from symrnn.audit.activations import ActivationErrors, find_errors
 from symrnn.audit.floating import FloatingDomain
@@ -167,13 +168,21 @@ def _layer_report(judged: Judged, subject: Subject) -> LayerReport:
         violations=judged.violations,
         first_violation=_step_error(judged.first, subject),
         worst=_step_error(judged.worst, subject),
-        median_ratio=float(np.median(ratios)) if ratios.size else None,
+        median_ratio=_median(ratios) if ratios.size else None,
         error_by_step=_rows(judged.error, 1),
         bound_by_step=_rows(judged.bound, 1),
         ratio_by_step=_rows(judged.ratio, 1),
         ratio_by_unit=_rows(judged.ratio, 0),
         ratio_map=judged.ratio,
     )
+
+
+def _median(values: npt.NDArray[np.float32]) -> float:
+    """Return what `numpy.median` does, which takes much longer."""
+    half = values.size // 2
+    values = np.partition(values, half)  # a single position is found by vector code
+    lower = values[half] if values.size % 2 else values[:half].max()
+    return (float(lower) + float(values[half])) / 2
 
 
 def _rows(values: np.ndarray, axis: int) -> tuple[float, ...]:

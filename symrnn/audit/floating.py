@@ -45,6 +45,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ import numpy.typing as npt
 
 from symrnn import directed
 from symrnn.audit.activations import ActivationErrors, assumed_errors
+from symrnn.audit.images import narrow_image
 from symrnn.directed import gamma
 from symrnn.domains.base import Domain, Interval
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
@@ -262,7 +264,6 @@ class FloatingDomain(Domain[Floating]):
         if a.rad is not None:
             rad += a.rad
             rad *= slack
-        rad *= _INFLATE
         rad += self._underflow(a)
         if finite is not None:
             rad = np.where(finite, rad, np.inf)
@@ -281,14 +282,15 @@ class FloatingDomain(Domain[Floating]):
         size = _size(a)
         made = self.unit(roundings, self.accumulate.precision)
         bits = 24 if size.dtype == np.float32 else 53
+        # _INFLATE twice: for these few operations, and for those of `settle`.
         slack = (1 + gamma(4 * roundings + 32, bits)) * _INFLATE
-        factor = (made + gamma(roundings)) * slack
+        factor = (made + gamma(roundings)) * slack * _INFLATE
         rad = np.multiply(size, factor, dtype=np.float64)
         reach = [(size, slack + factor, as_float(self.accumulate.largest))]
         if self.mixed:
             outer = _outer(a) + rad
             stored = a.outer_monomials + a.outer_degree - 2 + a.products
-            made = self.unit(stored, self.target.precision) * _INFLATE
+            made = self.unit(stored, self.target.precision) * _INFLATE**2
             rad += outer * made
             reach.append((outer, _INFLATE + made, self._largest))
         finite = None
@@ -318,6 +320,12 @@ class FloatingDomain(Domain[Floating]):
     def elementwise(self, function: ElementwiseFunction, a: Floating) -> Floating:
         a = self.settle(a)
         rad = np.zeros_like(a.mid) if a.rad is None else a.rad
+        if a.spread is None and function.name != "relu":
+            found = _flat(
+                partial(narrow_image, errors=self._errors(function)), a.mid, rad
+            )
+            if found is not None:
+                return self.atom(*found)
         if a.spread is None:
             mid, rad = _image(function, a.mid, rad)
             spread, around = None, rad
@@ -449,10 +457,12 @@ def _image(
 
 
 def _flat(function: Any, *arrays: Floats) -> Any:
-    """Call a function of arrays on them as they lie in memory."""
+    """Call a function of arrays on them as they lie in memory, or nearly."""
     if arrays[0].flags.c_contiguous:
-        return function(*arrays)
-    found = function(*(values.T for values in arrays))
+        return function(*map(np.ascontiguousarray, arrays))
+    found = function(*(np.ascontiguousarray(values.T) for values in arrays))
+    if found is None:
+        return None
     return tuple(f.T for f in found) if isinstance(found, tuple) else found.T
 
 
