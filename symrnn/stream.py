@@ -143,7 +143,7 @@ class _StepDomain(BallPoints):
     def parameter(self, name: str, values: Exact, place: Any) -> Balls:
         key = place, name
         if key not in self._parameters:
-            self._parameters[key] = self.matrix(values)
+            self._parameters[key] = super().parameter(name, values, place)
         return self._parameters[key]
 
     def initial(self, state: str, values: Exact, place: Any) -> Balls:

@@ -16,9 +16,17 @@ from flint import arb
 
 from symrnn.domains.ball import BallDomain, Balls
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
+from symrnn.domains.integer_products import (
+    Digits,
+    Slices,
+    digits_of,
+    product,
+    slices_of,
+)
 from symrnn.elementary import Floats
 from symrnn.network import Place
 from symrnn.norms import vector_norm_bound
+from symrnn.numbers import Exact
 
 __all__ = [
     "BOX",
@@ -31,6 +39,8 @@ __all__ = [
     "sum_of_squares",
     "with_rounding",
 ]
+
+_NARROW = 64  # columns; wide products are few, and FLINT is good at them
 
 BOX = 2.0**-24
 """Half a box's width, over the largest magnitude in it (or over 1)."""
@@ -60,6 +70,30 @@ class BallPoints(BallDomain, _Points):
     def __init__(self, precision: int, scales: Any) -> None:
         BallDomain.__init__(self, precision)
         _Points.__init__(self, scales)
+        self._slices: dict[int, tuple[Balls, Slices | None]] = {}
+        self._last: tuple[Balls | None, Digits | None] = None, None
+
+    def parameter(self, name: str, values: Exact, place: Any) -> Balls:
+        balls = self.matrix(values)
+        if values.dtype != object and values.shape[1] > 1:
+            # The pair keeps the matrix alive, so that its id stays its own.
+            self._slices[id(balls)] = balls, slices_of(values)
+        return balls
+
+    def matmul(self, a: Balls, b: Balls) -> Balls:
+        """Multiply, exactly and faster where a parameter meets points."""
+        _, slices = self._slices.get(id(a), (None, None))
+        digits = self._digits(b) if slices is not None else None
+        if slices is None or digits is None:
+            return super().matmul(a, b)
+        return Balls(a.height, b.columns, mat=product(slices, digits))
+
+    def _digits(self, b: Balls) -> Digits | None:
+        """Cut points into digits, once for all gates."""
+        if self._last[0] is not b:
+            exact = b.columns <= _NARROW and all(v.is_exact() for v in b.flat)
+            self._last = b, digits_of(b.flat, b.columns) if exact else None
+        return self._last[1]
 
     def name_values(self, values: Any, place: Any, t: int) -> Any:
         scale = self.scales[place]
