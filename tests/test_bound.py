@@ -378,3 +378,33 @@ def test_not_finite_is_refused():
     net = network("rnn_tanh")
     with pytest.raises(symrnn.NotFiniteError):
         bound_errors(net, read_inputs(net, [[0, np.inf, 0]]), honest("float32"))
+
+
+def test_errors_of_the_layer_below_enter():
+    """The first layer cancels, the second only magnifies: its error is the first's."""
+    module = torch.nn.RNN(2, 1, 2, nonlinearity="relu", bias=False)
+    with torch.no_grad():
+        module.weight_ih_l0[:] = torch.tensor([[1.1, -1.1 + 2.0**-18]])
+        module.weight_ih_l1.fill_(1000.0)
+        module.weight_hh_l0.zero_()
+        module.weight_hh_l1.zero_()
+        x = torch.tensor([[0.3, 0.3], [0.7, 0.7], [0.9, 0.9]])
+        output, _ = module(x)
+    beyond, bound = exceeded(module, x, honest("float32"))
+    exact = np.asarray(symrnn.evaluate(module, x).output)
+    error = np.abs(exact_array(output) - exact)
+    # Far beyond what the second layer's own roundings can do.
+    assert (error > 100 * 2.0**-24 * np.abs(exact)).any()
+    assert beyond <= 0
+    assert bound.max() < 1e-3
+
+
+def test_rounding_of_initial_states_enters():
+    """An initial state that is no number of the format makes the bound larger by that."""
+    net = symrnn.load({"weight_ih_l0": [[0]], "weight_hh_l0": [[1]]}, cell="rnn_relu")
+    bounds = []
+    for start in ("0.3", float(torch.tensor(0.3).bfloat16())):
+        inputs = read_inputs(net, [[0]], [[start]])
+        found = bound_errors(net, inputs, FloatingDomain(FORMATS["bfloat16"]))
+        bounds.append(found.results()["output"][0, 0])
+    assert bounds[0] - bounds[1] > 0.9 * abs(float(torch.tensor(0.3).bfloat16()) - 0.3)
