@@ -70,30 +70,55 @@ class BallPoints(BallDomain, _Points):
     def __init__(self, precision: int, scales: Any) -> None:
         BallDomain.__init__(self, precision)
         _Points.__init__(self, scales)
-        self._slices: dict[int, tuple[Balls, Slices | None]] = {}
-        self._last: tuple[Balls | None, Digits | None] = None, None
+        self._matrices: dict[int, tuple[Balls, Floats]] = {}
+        self._stacks: dict[tuple[int, ...], Slices | None] = {}
+        self._factor: Balls | None = None
+        self._used: tuple[int, ...] = ()
+        self._products: dict[int, Balls] = {}
+        self._digits: Digits | None = None
 
     def parameter(self, name: str, values: Exact, place: Any) -> Balls:
         balls = self.matrix(values)
         if values.dtype != object and values.shape[1] > 1:
             # The pair keeps the matrix alive, so that its id stays its own.
-            self._slices[id(balls)] = balls, slices_of(values)
+            self._matrices[id(balls)] = balls, values
         return balls
 
     def matmul(self, a: Balls, b: Balls) -> Balls:
-        """Multiply, exactly and faster where a parameter meets points."""
-        _, slices = self._slices.get(id(a), (None, None))
-        digits = self._digits(b) if slices is not None else None
-        if slices is None or digits is None:
-            return super().matmul(a, b)
-        return Balls(a.height, b.columns, mat=product(slices, digits))
+        """Multiply, exactly and faster where a parameter meets points.
 
-    def _digits(self, b: Balls) -> Digits | None:
-        """Cut points into digits, once for all gates."""
-        if self._last[0] is not b:
-            exact = b.columns <= _NARROW and all(v.is_exact() for v in b.flat)
-            self._last = b, digits_of(b.flat, b.columns) if exact else None
-        return self._last[1]
+        What the points of the last step were multiplied with, these will be as well, so
+        all of that is one product.
+        """
+        if id(a) not in self._matrices or b.columns > _NARROW:
+            return super().matmul(a, b)
+        if self._factor is not b:
+            exact = all(v.is_exact() for v in b.flat)
+            self._digits = digits_of(b.flat, b.columns) if exact else None
+            self._factor, partners = b, self._used
+            self._used, self._products = (), {}
+            if id(a) in partners:
+                self._multiply(partners, b)
+        if id(a) not in self._products:
+            self._multiply((id(a),), b)
+        self._used += (id(a),)
+        return self._products.get(id(a)) or super().matmul(a, b)
+
+    def _multiply(self, keys: tuple[int, ...], b: Balls) -> None:
+        """Write down the products of some parameters, if they can be had exactly."""
+        if keys not in self._stacks:
+            stacked = [self._matrices[key][1] for key in keys]
+            self._stacks[keys] = slices_of(np.vstack(stacked))
+        slices = self._stacks[keys]
+        if slices is None or self._digits is None:
+            return
+        flat, start = product(slices, self._digits).entries(), 0
+        for key in keys:
+            height = self._matrices[key][0].height
+            size = height * b.columns
+            part = flat[start : start + size]
+            self._products[key] = Balls(height, b.columns, part)
+            start += size
 
     def name_values(self, values: Any, place: Any, t: int) -> Any:
         scale = self.scales[place]
