@@ -54,14 +54,23 @@ class Style:
     )
 
 
+_ACCUMULATES = {
+    "float64": ["float64"],
+    "float32": ["float32", "float32", "float64"],
+    "float16": ["float16", "float32"],
+    "bfloat16": ["bfloat16", "float32"],
+}
+
+
 def random_style(rng: np.random.Generator, dtype: str) -> Style:
-    """Draw a style whose accumulation is what audits assume by default, or finer."""
-    half = dtype in ("float16", "bfloat16")
+    """Draw a style; audits of 16-bit ones must be told the format of accumulation."""
+    accumulate = str(rng.choice(_ACCUMULATES[dtype]))
+    # Fused operations are emulated in float64, and of float32.
+    orders = ORDERS if accumulate == "float32" else ORDERS[:-1]
     return Style(
         dtype=dtype,
-        accumulate="float32" if half else dtype,
-        # Fused operations are emulated in float64, so there are none of float64.
-        order=str(rng.choice(ORDERS[:-1] if dtype == "float64" else ORDERS)),
+        accumulate=accumulate,
+        order=str(rng.choice(orders)),
         biases=str(rng.choice(["first", "last", "merged"])),
         gru=str(rng.choice(["documented", "kernel"])),
     )

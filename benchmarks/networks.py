@@ -131,6 +131,11 @@ def sparse(rng, shape, scale):
     return np.where(keep, rng.normal(size=shape), rng.choice([0.0, -0.0], shape))
 
 
+def one_sided(rng, shape, scale):
+    """Equal positive numbers: sums grow, and every addition may err the same way."""
+    return np.full(shape, rng.uniform(0.5, 1) / np.sqrt(scale.terms))
+
+
 def zeros(rng, shape, scale):
     return np.zeros(shape)
 
@@ -188,6 +193,7 @@ REGIMES = {
     "cancelling": Regime(cancels=True),
     "cancelling, large": Regime(weights=large, cancels=True),
     "coarse": Regime(weights=coarse, biases=coarse, inputs=coarse, states=coarse),
+    "one-sided": Regime(weights=one_sided, biases=one_sided, inputs=one_sided),
     "one-hot": Regime(inputs=one_hot),
     "sparse": Regime(weights=sparse, inputs=sparse, biases=sparse),
     "zero inputs": Regime(inputs=zeros, states=zeros),

@@ -79,6 +79,7 @@ def audit_foreign(seed: int, index: int) -> tuple[str, Counter]:
         hx if len(hx) > 1 else hx[0],
         outputs=tuple(o.astype(np.float64) for o in outputs),
         dtype=dtype,
+        accumulate=style.accumulate if dtype in ("float16", "bfloat16") else None,
         exact=False,
     )
     about = f"{dtype} {module} | {regime}, {style}"

@@ -42,7 +42,7 @@ def test_torch_is_not_accused(soundness, seed):
     """All modules, formats, kernels and options, in all regimes; most can be judged."""
     found = check(soundness.audit_torch, seed, 12)
     judged = sum(found.values()) - found["unknown"]
-    assert judged > 5 * found["unknown"]
+    assert judged > 2 * found["unknown"]
 
 
 @pytest.mark.parametrize("seed", range(110, 114))
@@ -50,7 +50,7 @@ def test_other_orders_are_not_accused(soundness, seed):
     """Sums in any order, fused or not, biases first or last, both forms of a GRU."""
     found = check(soundness.audit_foreign, seed, 20)
     judged = sum(found.values()) - found["unknown"]
-    assert judged > 5 * found["unknown"]
+    assert judged > 2 * found["unknown"]
 
 
 @pytest.mark.parametrize("seed", range(120, 124))
@@ -158,3 +158,24 @@ def test_functions_do_not_hide_an_overflow():
     report = symrnn.audit(net, [[2]], [[2]], outputs=outputs)
     assert (0, 1) == (report.layers[0].judged, report.layers[0].unjudged)
     assert 0 == report.layers[0].violations
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_flushing_takes_operands_for_zero(torch, dtype):
+    """Subnormal weights too, so what is lost is as large as what they multiply."""
+    tiny = 2.0 ** (FORMATS[dtype].emin - 2)
+    module = torch.nn.RNN(4, 3, nonlinearity="relu", dtype=getattr(torch, dtype))
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.fill_(tiny)
+    x = torch.full((2, 5, 4), 1000.0, dtype=getattr(torch, dtype))
+    if not torch.set_flush_denormal(True):
+        pytest.skip("hardware: it does not flush subnormal numbers")
+    try:
+        report = symrnn.audit(module, x, exact=False)
+    finally:
+        torch.set_flush_denormal(False)
+    layer = report.layers[0]
+    assert report.arithmetic.flushes
+    assert layer.judged > 0
+    assert 0 == layer.violations

@@ -27,10 +27,11 @@ Note [Two formats]
     stored at most once, from stored operands.
 
 Note [Underflow]
-    A multiplication that underflows errs by at most the smallest subnormal number (by
-    the smallest normal number where subnormals are flushed to zero; then additions
-    too). There are at most m·d operations, and what one loses is multiplied by at most
-    d - 2 further atoms.
+    A multiplication that underflows errs by at most the smallest subnormal number. There
+    are at most m·d operations, and what one loses is multiplied by at most d - 2 further
+    atoms. Where subnormals are flushed to zero, multiplications, additions, stores and
+    relu lose up to the smallest normal number; and as ``torch.set_flush_denormal`` has
+    operands taken for zero too, so do the m·d atoms, each multiplied by d - 1 others.
 
 Note [Overflow]
     Where a polynomial p, or one that it is a multiple of, may not be computed without
@@ -112,6 +113,29 @@ class Floating:
     def settled(self) -> bool:
         """Whether no rounding is pending."""
         return self.monomials + self.degree == 2 and not self.products
+
+    def columns(self, start: int, stop: int) -> Floating:
+        """Return some columns; a single column stands for all."""
+        width = self.mid.shape[1]
+        if (start == 0 and stop == width) or width == 1 != stop - start:
+            return self
+
+        def cut(values: Any) -> Any:
+            return None if values is None else values[:, start:stop]
+
+        return Floating(
+            mid=cut(self.mid),
+            rad=cut(self.rad),
+            spread=cut(self.spread),
+            size=cut(self.size),
+            monomials=self.monomials,
+            degree=self.degree,
+            outer=cut(self.outer),
+            outer_monomials=self.outer_monomials,
+            outer_degree=self.outer_degree,
+            products=self.products,
+            atoms=self.atoms,
+        )
 
 
 class FloatingDomain(Domain[Floating]):
@@ -343,6 +367,8 @@ class FloatingDomain(Domain[Floating]):
             within = np.broadcast_to(within, mid.shape)
             rad = rad + _flat(self._errors(function).bound, a.mid, within, most)
             rad *= _INFLATE
+        elif self.flushes:
+            rad = rad * _INFLATE + _lost(self.target, flushes=True)
         # Nothing follows from NaN, nor from infinity: Note [Overflow].
         known = a.mid if a.rad is None else a.mid + a.rad
         if not math.isfinite(float(np.sum(known))):
@@ -361,8 +387,11 @@ class FloatingDomain(Domain[Floating]):
         if self.mixed:
             stored = a.outer_monomials * a.outer_degree + a.products
             lost += stored * _lost(self.target, self.flushes)
-        if a.degree > 2:
-            lost *= max(map(_peak, a.atoms)) ** (a.degree - 2)
+        further = a.degree - 2
+        if self.flushes:
+            lost, further = 2 * lost, a.degree - 1
+        if further > 0:
+            lost *= max(map(_peak, a.atoms)) ** further
         return 2 * lost
 
     @property
@@ -413,6 +442,8 @@ class FloatingDomain(Domain[Floating]):
 
     def _joined(self, parts: Sequence[Floating], join: Any) -> Floating:
         settled = [self.settle(part) for part in parts]
+        if len(settled) == 1:
+            return settled[0]
 
         def column(name: str) -> Any:
             found = [getattr(part, name) for part in settled]
@@ -515,7 +546,13 @@ def _plus(first: Any, *rest: Floats | None) -> Any:
 
 def _around(a: Floating) -> Floats:
     """Return |mid| and what is around it."""
-    return np.asarray(_plus(np.abs(a.mid), a.spread, a.rad))
+    around = np.abs(a.mid)
+    for values in (a.spread, a.rad):
+        if values is not None and values.shape == around.shape:
+            around += values
+        elif values is not None:
+            around = around + values
+    return around
 
 
 def _product(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[Any]:
