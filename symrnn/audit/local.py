@@ -24,7 +24,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -304,6 +304,7 @@ class _Schedule:
         recursion: What leads from hidden states to the next ones: step by step.
         after: What else there is: a part of a block at a time.
         hidden: The register of each hidden state.
+        wanted: What the last reads, and the states.
         kept: What the last two read, and the states.
     """
 
@@ -333,7 +334,8 @@ class _Schedule:
                 needed |= set(i.operands)
         self.recursion = tuple(reversed(recursion))
         self.after = tuple(i for i in program.step if i not in recursion)
-        self.kept = _operands(self.recursion) | _operands(self.after) | states
+        self.wanted = _operands(self.after) | states
+        self.kept = _operands(self.recursion) | self.wanted
 
 
 def _find_affine(program: Program, whole_sums: bool) -> dict[int, _Affine]:
@@ -476,7 +478,7 @@ class _Judge:
         image = self.domain.settle(registers[self.program.quantities[self.layer.first]])
         start = 0
         for t, width in part:
-            self._compare(t, width, _columns(image, start, start + width))
+            self._compare(t, width, image.columns(start, start + width))
             start += width
 
     def _recur(
@@ -489,7 +491,7 @@ class _Judge:
         for _, width in part:
             here = self.layer.parameters | _cut(prepared, start, start + width)
             for state, value in self.states.items():
-                here[self.program.previous[state]] = _columns(value, 0, width)
+                here[self.program.previous[state]] = value.columns(0, width)
             execute(self.domain, self.schedule.recursion, here, self.layer.sizes)
             for state, register in self.schedule.hidden.items():
                 here[register] = self.domain.settle(here[register])
@@ -502,7 +504,7 @@ class _Judge:
         fresh |= {self.program.previous[s] for s in self.states}
         return {
             register: self.domain.hstack([here[register] for here in steps])
-            for register in fresh & self.schedule.kept
+            for register in fresh & self.schedule.wanted
         }
 
     # --- comparing ---
@@ -513,7 +515,7 @@ class _Judge:
         for name in ("ratio", "error", "bound"):
             worst = np.max(getattr(found, name), axis=1, initial=0.0)
             getattr(self.found, name)[t] = worst
-        ratios = found.ratio if found.all_known else found.ratio[found.known]
+        ratios = found.ratio if found.known is None else found.ratio[found.known]
         self.found.ratios.append(ratios.T.astype(np.float32).reshape(-1))
         self._remember(found, self.layer.first, lambda _: t)
 
@@ -533,20 +535,22 @@ class _Judge:
 
     def _count(self, found: _Distances) -> None:
         size = found.subject.size
-        known = size if found.all_known else int(np.count_nonzero(found.known))
+        known = size if found.known is None else int(np.count_nonzero(found.known))
         self.found.judged += known
         self.found.unjudged += size - known
-        self.found.violations += int(np.count_nonzero(found.beyond))
+        if found.beyond is not None:
+            self.found.violations += int(np.count_nonzero(found.beyond))
 
     def _remember(self, found: _Distances, quantity: str, step_of: Any) -> None:
         worst = self.found.worst
         least = -1.0 if worst is None else worst.ratio
-        if float(np.max(found.ratio, initial=-1.0)) > least:
+        if found.ratio.size and found.top > least:
             where = np.unravel_index(int(np.argmax(found.ratio)), found.ratio.shape)
             self.found.worst = self._departure(found, where, quantity, step_of)
-        if self.found.first is None and found.beyond.any():
+        beyond = found.beyond
+        if self.found.first is None and beyond is not None and beyond.any():
             # Of all that are beyond at this step, the most striking one.
-            ratio = np.where(found.beyond, found.ratio, -1.0)
+            ratio = np.where(beyond, found.ratio, -1.0)
             where = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
             self.found.first = self._departure(found, where, quantity, step_of)
 
@@ -578,12 +582,12 @@ class _Distances:
     mid: Floats
     rad: Floats
     ulp: Floats
-    known: npt.NDArray[np.bool_]
-    all_known: bool
-    beyond: npt.NDArray[np.bool_]
     ratio: Floats
     error: Floats
     bound: Floats
+    top: float  # the largest ratio
+    known: npt.NDArray[np.bool_] | None = None  # everywhere
+    beyond: npt.NDArray[np.bool_] | None = None  # nowhere
 
 
 def _distances(subject: Floats, image: Floating, target: FloatFormat) -> _Distances:
@@ -592,22 +596,21 @@ def _distances(subject: Floats, image: Floating, target: FloatFormat) -> _Distan
     mid, rad = (np.broadcast_to(a, subject.shape) for a in (image.mid, rad))
     distance = subject - mid
     np.abs(distance, out=distance)
-    beyond = ~(distance <= rad * _ROUNDED)  # which NaN is
     ulp = ulps(mid, target)
-    ratio, error, bound = distance / rad, distance / ulp, rad / ulp
-    # A sum is finite only if all terms are, or almost.
-    if math.isfinite(float(np.sum(ratio)) + float(np.sum(rad))):
-        everything = np.ones((), dtype=np.bool_)
-        return _Distances(
-            subject, mid, rad, ulp, everything, True, beyond, ratio, error, bound
-        )
+    ratio, bound = distance / rad, rad / ulp
+    top = float(np.max(ratio, initial=0.0))
+    # No ratio is NaN then, so no number is; an infinite radius remains.
+    if top <= 1 and math.isfinite(float(np.max(rad, initial=0.0))):
+        error = np.divide(distance, ulp, out=distance)
+        return _Distances(subject, mid, rad, ulp, ratio, error, bound, top)
     known = np.isfinite(mid) & np.isfinite(rad)
+    beyond = known & ~(distance <= rad * _ROUNDED)  # which NaN is
+    error = distance / ulp
     ratio = np.where(distance == 0, 0.0, np.where(np.isnan(ratio), np.inf, ratio))
     error = np.where(np.isnan(error), np.inf, error)
     ratio, error, bound = (np.where(known, a, 0.0) for a in (ratio, error, bound))
-    return _Distances(
-        subject, mid, rad, ulp, known, False, known & beyond, ratio, error, bound
-    )
+    top = float(np.max(ratio, initial=0.0))
+    return _Distances(subject, mid, rad, ulp, ratio, error, bound, top, known, beyond)
 
 
 def ulps(values: Floats, target: FloatFormat) -> Floats:
@@ -620,26 +623,14 @@ def ulps(values: Floats, target: FloatFormat) -> Floats:
     [0.0009765625, 0.001953125, 5.960464477539063e-08]
     """
     bits = np.ascontiguousarray(values.T).view(np.int64) & (0x7FF << 52)
-    binades = np.maximum(bits.view(np.float64), 2.0**target.emin)
-    return np.asarray(np.maximum(binades * 2.0 ** (1 - target.precision), 2.0**-1022).T)
+    least = max(target.emin, target.precision - 1023)
+    found = np.maximum(bits.view(np.float64), 2.0**least)
+    found *= 2.0 ** (1 - target.precision)
+    return found.T
 
 
 def _cut(registers: Mapping[int, Any], start: int, stop: int) -> dict[int, Any]:
-    return {r: _columns(value, start, stop) for r, value in registers.items()}
-
-
-def _columns(value: Floating, start: int, stop: int) -> Floating:
-    """Return some columns; a single column stands for all."""
-    if value.mid.shape[1] == 1 and stop - start != value.mid.shape[1]:
-        return value
-    if start == 0 and stop == value.mid.shape[1]:
-        return value
-    arrays = {
-        name: found[:, start:stop]
-        for name in ("mid", "rad", "spread", "size", "outer")
-        if (found := getattr(value, name)) is not None
-    }
-    return replace(value, **arrays)
+    return {r: value.columns(start, stop) for r, value in registers.items()}
 
 
 def _overwrite(old: Floating, new: Floating, width: int) -> Floating:
