@@ -391,7 +391,7 @@ class FloatingDomain(Domain[Floating]):
         if self.flushes:
             lost, further = 2 * lost, a.degree - 1
         if further > 0:
-            lost *= max(map(_peak, a.atoms)) ** further
+            lost *= float(np.power(max(map(_peak, a.atoms)), further))  # ∞ if too large
         return 2 * lost
 
     @property
