@@ -99,6 +99,18 @@ def test_balls_of_the_same_width_are_sharp(function):
 
 
 @functions
+def test_a_library_without_errors(function):
+    """The error of the float64 value remains."""
+    errors = assumed_errors(function, FORMATS["float32"])
+    errors = replace(errors, profile=np.zeros((2, BINADES)), underflow=0.0)
+    mid = np.random.default_rng(8).normal(size=500) * 4
+    value, radius = narrow_image(mid, np.zeros(500), errors)
+    with mpmath.workprec(200):
+        for m, v, r in np.stack([mid, value, radius], axis=1).tolist():
+            assert abs(EXACT[function](mpmath.mpf(m)) - v) <= r <= 2.0**-38
+
+
+@functions
 @pytest.mark.parametrize(
     ("mid", "rad"),
     [(np.nan, 0.0), (np.inf, 0.0), (1.0, np.inf), (1.0, np.nan), (0.0, 0.01)],

@@ -51,7 +51,7 @@ for 2^(k-1023) ≤ |a| < 2^(k-1022)."""
 
 
 LEAST = 2.0**-16
-"""The least number of ulps that is ever allowed, where anything is rounded."""
+"""The least number of ulps that is ever allowed, except to relu, which rounds nothing."""
 
 _CHUNK = 1 << 15  # elements at a time: what is written between the steps stays in cache
 _USUAL = slice(1023 - 4, 1023 + 3)  # binades of most arguments: 1/16 <= |a| < 8
@@ -167,7 +167,7 @@ class ActivationErrors:
         uniform = self._uniform
         # Subnormal float64 numbers come last of all: a product loses half of TINY.
         rest = 5e-324 if self.format.precision == 53 else 0.0
-        if uniform:  # an infinite or NaN value has an infinite bound
+        if uniform and uniform < np.inf:  # the bound of an infinite value is infinite
             out *= uniform * ulp
             if rest:
                 out += rest
@@ -201,8 +201,8 @@ class ActivationErrors:
     def _allowed(self) -> Floats:
         """The profile, or what is made of it where arguments were sampled."""
         if self.provenance != "measured on samples":
-            rounds = bool(self.profile.any())
-            return np.maximum(self.profile, LEAST) if rounds else self.profile
+            least = 0.0 if self.function == "relu" else LEAST
+            return np.maximum(self.profile, least)
         least = 0.25 * 2.0 ** min(self.format.precision - 24, 0)
         return 0.5 + 2 * np.maximum(self.profile - 0.5, least)
 
