@@ -136,6 +136,17 @@ def one_sided(rng, shape, scale):
     return np.full(shape, rng.uniform(0.5, 1) / np.sqrt(scale.terms))
 
 
+def stagnating(rng, shape, scale):
+    """1, and numbers of just under half an ulp: added to it one by one, all are lost."""
+    found = np.full(shape, 2.0 ** -FORMATS[scale.dtype].precision * (1 - 2.0**-4))
+    found[..., 0] = 1
+    return found
+
+
+def ones(rng, shape, scale):
+    return np.ones(shape)
+
+
 def zeros(rng, shape, scale):
     return np.zeros(shape)
 
@@ -194,6 +205,9 @@ REGIMES = {
     "cancelling, large": Regime(weights=large, cancels=True),
     "coarse": Regime(weights=coarse, biases=coarse, inputs=coarse, states=coarse),
     "one-sided": Regime(weights=one_sided, biases=one_sided, inputs=one_sided),
+    "stagnating": Regime(
+        weights=stagnating, recurrent=zeros, biases=zeros, inputs=ones, states=zeros
+    ),
     "one-hot": Regime(inputs=one_hot),
     "sparse": Regime(weights=sparse, inputs=sparse, biases=sparse),
     "zero inputs": Regime(inputs=zeros, states=zeros),

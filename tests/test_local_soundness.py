@@ -37,26 +37,26 @@ def check(check_one, seed: int, networks: int) -> Counter:
     return total
 
 
-@pytest.mark.parametrize("seed", range(100, 104))
+@pytest.mark.parametrize("seed", range(100, 103))
 def test_torch_is_not_accused(soundness, seed):
     """All modules, formats, kernels and options, in all regimes; most can be judged."""
-    found = check(soundness.audit_torch, seed, 12)
+    found = check(soundness.audit_torch, seed, 8)
     judged = sum(found.values()) - found["unknown"]
     assert judged > 2 * found["unknown"]
 
 
-@pytest.mark.parametrize("seed", range(110, 114))
+@pytest.mark.parametrize("seed", range(110, 113))
 def test_other_orders_are_not_accused(soundness, seed):
     """Sums in any order, fused or not, biases first or last, both forms of a GRU."""
-    found = check(soundness.audit_foreign, seed, 20)
+    found = check(soundness.audit_foreign, seed, 12)
     judged = sum(found.values()) - found["unknown"]
     assert judged > 2 * found["unknown"]
 
 
-@pytest.mark.parametrize("seed", range(120, 124))
+@pytest.mark.parametrize("seed", range(120, 123))
 def test_exact_values_are_enclosed(soundness, seed):
     """Of mpmath, by bounds, by bounds without rounding, and by the enclosure domain."""
-    found = check(soundness.enclose_steps, seed, 20)
+    found = check(soundness.enclose_steps, seed, 15)
     for name in ("bounds", "midpoints", "enclosures"):
         assert found[name] > 500
 
@@ -86,6 +86,33 @@ def test_bounds_a_tenth_as_wide_are_missed(soundness, monkeypatch):
     monkeypatch.setattr(FloatingDomain, "rows", rows)
     misses = sum(soundness.enclose_steps(130, k)[1]["misses"] for k in range(20))
     assert misses > 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+def test_sums_that_lose_every_term_come_near_the_bound(soundness, dtype):
+    """So it could not be much smaller: 1 + u + u + … = 1, summed one by one."""
+    foreign = importlib.import_module("foreign")
+    networks = importlib.import_module("networks")
+    torch = soundness.torch
+    module = torch.nn.RNN(40, 1, nonlinearity="relu", dtype=getattr(torch, dtype))
+    rng = np.random.default_rng(0)
+    networks.set_parameters(rng, module, networks.REGIMES["stagnating"])
+    x = np.ones((1, 1, 40))
+    style = foreign.Style(dtype=dtype, accumulate=dtype)
+    layer = foreign.Layer("rnn_relu", soundness.numbers(module), style)
+    output, _ = layer.run(x, np.zeros((1, 1)))
+    report = symrnn.audit(
+        symrnn.load(module),
+        x,
+        outputs=output.astype(np.float64),
+        dtype=dtype,
+        accumulate=dtype,
+        exact=False,
+    )
+    # 39 of N = 43 roundings are as bad as can be; float64 has to bound its own, too.
+    least = {"float64": 0.3, "bfloat16": 0.6}.get(dtype, 0.8)
+    assert 1.0 == float(output[0, 0, 0])
+    assert least < report.layers[0].worst.ratio <= 1
 
 
 @pytest.mark.parametrize("order", ["sequential", "reversed", "pairwise", "random tree"])
