@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn.audit.activations import ActivationErrors, find_errors
+from symrnn.audit.departures import Departure, Judged
 from symrnn.audit.floating import FloatingDomain
-from symrnn.audit.local import Departure, Judged, judge_steps
+from symrnn.audit.local import judge_steps
 from symrnn.audit.observed import Observed, count_padding, observe
 from symrnn.audit.places import Location
 from symrnn.audit.report import Arithmetic, Environment, LayerReport, StepError

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symrnn.audit.local import ulps
+from symrnn.audit.departures import ulps
 from symrnn.audit.places import Grid
 from symrnn.audit.report import ElementError, TensorReport
 from symrnn.audit.rounding import round_array

@@ -11,134 +11,37 @@ Note [Independent of the split]
     blocks of a fixed number of columns, so every matrix product has the same shape and
     the same number of threads (`symrnn.audit.workers`), whoever computes it: results do
     not depend on the executor.
-
-Note [No false alarm]
-    ``mid`` and ``rad`` of `symrnn.audit.floating` are such that an honest subject is
-    within. The distance is computed with one rounding; a violation must exceed the
-    radius by more than that.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from symrnn.audit.departures import Departure, Distances, Judged, measure_distances
 from symrnn.audit.floating import Floating, FloatingDomain
 from symrnn.audit.observed import Observed
+from symrnn.audit.phases import Phases
 from symrnn.audit.workers import count_workers, one_thread_a_product
 from symrnn.domains.enclosure import EnclosureDomain
-from symrnn.formats import FloatFormat
 from symrnn.inputs import Inputs
-from symrnn.language import Add, Matmul
 from symrnn.network import Network, Place
 from symrnn.numbers import Exact
-from symrnn.program import Instruction, Program, execute, lower
+from symrnn.program import execute, lower
 
-__all__ = ["Departure", "Judged", "judge_steps"]
+__all__ = ["judge_steps"]
 
 Floats = npt.NDArray[np.float64]
 
 _ELEMENTS = 1 << 13  # of a state, for one step of one group: they fit in a core's cache
 _COLUMNS = 256  # of a block: enough for matrix products to run at full speed
 _PART = 32  # of a part of it: what elementwise work goes through stays in cache
-_ROUNDED = 1 + 2.0**-50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Departure:
-    """One number of the subject, and what honest arithmetic could return there.
-
-    Attributes:
-        place: Layer and direction.
-        step: The step of the sequence, whatever the direction.
-        batch: The batch element.
-        unit: The unit.
-        quantity: The state, ``"h"`` or ``"c"``.
-        subject: What the subject returned.
-        expected: The exact image of the subject's own inputs, correct to within what
-            float64 knows of it.
-        bound: The largest distance from `expected` that rounding explains.
-        ulp: The subject's unit in the last place at `expected`.
-    """
-
-    place: Place
-    step: int
-    batch: int
-    unit: int
-    quantity: str
-    subject: float
-    expected: float
-    bound: float
-    ulp: float
-
-    @property
-    def distance(self) -> float:
-        """Of the two; infinite where the subject is not a number."""
-        found = abs(self.subject - self.expected)
-        return math.inf if math.isnan(found) else found
-
-    @property
-    def holds(self) -> bool:
-        """Whether rounding explains the distance."""
-        return self.distance <= self.bound * _ROUNDED
-
-    @property
-    def ratio(self) -> float:
-        """The distance over the bound: above 1, rounding does not explain it."""
-        if self.bound:
-            return self.distance / self.bound
-        return math.inf if self.distance else 0.0
-
-
-@dataclass(slots=True, kw_only=True)
-class Judged:
-    """What was found at one layer and direction.
-
-    Arrays are over (time, unit), the worst of the batch; 0 where nothing was judged.
-
-    Attributes:
-        place: Layer and direction.
-        judged: Number of states that were judged.
-        unjudged: Number that could not be: the step started from numbers that are not
-            finite, or the arithmetic may have overflowed.
-        violations: Number beyond their bound.
-        ratio: Largest |subject - expected| / bound.
-        error: Largest |subject - expected|, in ulps of the subject's format.
-        bound: Largest bound, in the same unit.
-        first: The first violation in the order of computing.
-        worst: The element with the largest ratio.
-        ratios: The ratios of all judged elements of the first state, float32.
-    """
-
-    place: Place
-    judged: int = 0
-    unjudged: int = 0
-    violations: int = 0
-    ratio: Floats
-    error: Floats
-    bound: Floats
-    first: Departure | None = None
-    worst: Departure | None = None
-    ratios: list[npt.NDArray[np.float32]] = field(default_factory=list)
-
-    def absorb(self, other: Judged) -> None:
-        """Add what was found in other sequences of the same layer and direction."""
-        self.judged += other.judged
-        self.unjudged += other.unjudged
-        self.violations += other.violations
-        for name in ("ratio", "error", "bound"):
-            mine, theirs = getattr(self, name), getattr(other, name)
-            np.maximum(mine, theirs, out=mine)
-        self.ratios += other.ratios
-        self.first = _earlier(self.first, other.first)
-        self.worst = _worse(self.worst, other.worst)
 
 
 def judge_steps(
@@ -281,87 +184,6 @@ def _judge(group: _Group) -> Judged:
         return _Judge(group).run()
 
 
-@dataclass(frozen=True, slots=True)
-class _Affine:
-    """A register that is a sum of parameters and of parameters times leaves.
-
-    A leaf is the layer's input or the subject's own state before the step.
-    """
-
-    target: int
-    matrices: tuple[int, ...]
-    leaves: tuple[int, ...]
-    constants: tuple[int, ...] = ()
-
-
-class _Schedule:
-    """The program of a cell, by when what can run.
-
-    Attributes:
-        affine: Whole sums, or products alone where these are stored one by one: for a
-            whole block of steps at once.
-        ahead: What else does not need hidden states: a part of a block at a time.
-        recursion: What leads from hidden states to the next ones: step by step.
-        after: What else there is: a part of a block at a time.
-        hidden: The register of each hidden state.
-        wanted: What the last reads, and the states.
-        kept: What the last two read, and the states.
-    """
-
-    def __init__(
-        self, program: Program, hidden: Sequence[str], *, whole_sums: bool
-    ) -> None:
-        states = {program.quantities[s] for s in program.cell.states}
-        candidates = _find_affine(program, whole_sums)
-        needed = _operands(program.step) | states
-        affine, ahead = [], []
-        for i in reversed(program.input):
-            if i.target not in needed:
-                continue
-            if i.target in candidates:
-                affine.append(candidates[i.target])
-            else:
-                ahead.append(i)
-                needed |= set(i.operands)
-        self.affine = tuple(reversed(affine))
-        self.ahead = tuple(reversed(ahead))
-        self.hidden = {state: program.quantities[state] for state in hidden}
-        needed = set(self.hidden.values())
-        recursion = []
-        for i in reversed(program.step):
-            if i.target in needed:
-                recursion.append(i)
-                needed |= set(i.operands)
-        self.recursion = tuple(reversed(recursion))
-        self.after = tuple(i for i in program.step if i not in recursion)
-        self.wanted = _operands(self.after) | states
-        self.kept = _operands(self.recursion) | self.wanted
-
-
-def _find_affine(program: Program, whole_sums: bool) -> dict[int, _Affine]:
-    fixed = {i.target for i in program.once} | set(program.parameters.values())
-    leaves = {program.x, *program.previous.values()}
-    found: dict[int, _Affine] = {}
-    products: dict[int, tuple[int, int]] = {}
-    for i in program.input:
-        if isinstance(i.node, Matmul):
-            left, right = i.operands
-            if left in fixed and right in leaves:
-                products[i.target] = (left, right)
-                found[i.target] = _Affine(i.target, (left,), (right,))
-        elif whole_sums and isinstance(i.node, Add):
-            pairs = [products[s] for s in i.operands if s in products]
-            constants = tuple(s for s in i.operands if s in fixed)
-            if pairs and len(pairs) + len(constants) == len(i.operands):
-                matrices, inputs = zip(*pairs, strict=True)
-                found[i.target] = _Affine(i.target, matrices, inputs, constants)
-    return found
-
-
-def _operands(instructions: Iterable[Instruction]) -> set[int]:
-    return {source for i in instructions for source in i.operands}
-
-
 class _Layer:
     """What all groups of one layer and direction share."""
 
@@ -379,14 +201,14 @@ class _Layer:
             }
             execute(domain, self.program.once, self.parameters, self.sizes)
         exact = all(p.rad is None for p in self.parameters.values())
-        self.schedule = _Schedule(
+        self.phases = Phases(
             self.program, self.hidden, whole_sums=exact and not domain.mixed
         )
         self.stacked = {
             affine: domain.side_by_side(
                 [self.parameters[r] for r in affine.matrices + affine.constants]
             )
-            for affine in self.schedule.affine
+            for affine in self.phases.affine
         }
 
 
@@ -397,7 +219,7 @@ class _Judge:
         self.group = group
         self.layer = layer = group.layer
         self.domain = layer.domain
-        self.program, self.schedule = layer.program, layer.schedule
+        self.program, self.phases = layer.program, layer.phases
         # Of all sequences; those that have ended keep what they had, others wait.
         self.states = {s: self._atom(group.initial[s]) for s in layer.hidden}
         shape = (len(group.widths), layer.state_size)
@@ -442,7 +264,7 @@ class _Judge:
         }
         registers = {leaf: self._atom(ball) for leaf, ball in leaves.items()}
         inputs: dict[Any, Floating] = {}
-        for affine in self.schedule.affine:
+        for affine in self.phases.affine:
             key = (affine.leaves, len(affine.constants))
             if key not in inputs:
                 rows = [leaves[leaf] for leaf in affine.leaves]
@@ -471,10 +293,10 @@ class _Judge:
         self, part: list[tuple[int, int]], registers: dict[int, Any]
     ) -> None:
         registers = self.layer.parameters | registers
-        execute(self.domain, self.schedule.ahead, registers, self.layer.sizes)
+        execute(self.domain, self.phases.ahead, registers, self.layer.sizes)
         if self.states:
             registers |= self._recur(part, registers)
-            execute(self.domain, self.schedule.after, registers, self.layer.sizes)
+            execute(self.domain, self.phases.after, registers, self.layer.sizes)
         image = self.domain.settle(registers[self.program.quantities[self.layer.first]])
         start = 0
         for t, width in part:
@@ -485,32 +307,34 @@ class _Judge:
         self, part: list[tuple[int, int]], registers: dict[int, Any]
     ) -> dict[int, Any]:
         """Carry hidden states through some steps; return all that was found there."""
-        prepared = {r: registers[r] for r in self.schedule.kept if r in registers}
+        prepared = {r: registers[r] for r in self.phases.kept if r in registers}
         steps: list[dict[int, Any]] = []
         start = 0
         for _, width in part:
             here = self.layer.parameters | _cut(prepared, start, start + width)
             for state, value in self.states.items():
                 here[self.program.previous[state]] = value.columns(0, width)
-            execute(self.domain, self.schedule.recursion, here, self.layer.sizes)
-            for state, register in self.schedule.hidden.items():
+            execute(self.domain, self.phases.recursion, here, self.layer.sizes)
+            for state, register in self.phases.hidden.items():
                 here[register] = self.domain.settle(here[register])
                 self.states[state] = _overwrite(
                     self.states[state], here[register], width
                 )
             steps.append(here)
             start += width
-        fresh = {i.target for i in self.schedule.recursion}
+        fresh = {i.target for i in self.phases.recursion}
         fresh |= {self.program.previous[s] for s in self.states}
         return {
             register: self.domain.hstack([here[register] for here in steps])
-            for register in fresh & self.schedule.wanted
+            for register in fresh & self.phases.wanted
         }
 
     # --- comparing ---
 
     def _compare(self, t: int, width: int, image: Floating) -> None:
-        found = _distances(self.group.output[t, :width].T, image, self.domain.target)
+        found = measure_distances(
+            self.group.output[t, :width].T, image, self.domain.target
+        )
         self._count(found)
         for name in ("ratio", "error", "bound"):
             worst = np.max(getattr(found, name), axis=1, initial=0.0)
@@ -529,11 +353,11 @@ class _Judge:
         # The same number twice: the output at the last step, and the last state.
         images = {self.layer.first: self.domain.atom(np.array(rows).T)} | self.states
         for state, subject in self.group.finals.items():
-            found = _distances(subject.T, images[state], self.domain.target)
+            found = measure_distances(subject.T, images[state], self.domain.target)
             self._count(found)
             self._remember(found, state, lasts.__getitem__)
 
-    def _count(self, found: _Distances) -> None:
+    def _count(self, found: Distances) -> None:
         size = found.subject.size
         known = size if found.known is None else int(np.count_nonzero(found.known))
         self.found.judged += known
@@ -541,7 +365,7 @@ class _Judge:
         if found.beyond is not None:
             self.found.violations += int(np.count_nonzero(found.beyond))
 
-    def _remember(self, found: _Distances, quantity: str, step_of: Any) -> None:
+    def _remember(self, found: Distances, quantity: str, step_of: Any) -> None:
         worst = self.found.worst
         least = -1.0 if worst is None else worst.ratio
         if found.ratio.size and found.top > least:
@@ -555,7 +379,7 @@ class _Judge:
             self.found.first = self._departure(found, where, quantity, step_of)
 
     def _departure(
-        self, found: _Distances, where: Any, quantity: str, step_of: Any
+        self, found: Distances, where: Any, quantity: str, step_of: Any
     ) -> Departure:
         unit, column = (int(n) for n in where)
         return Departure(
@@ -569,64 +393,6 @@ class _Judge:
             bound=float(found.rad[where]),
             ulp=float(found.ulp[where]),
         )
-
-
-@dataclass(slots=True)
-class _Distances:
-    """A subject's numbers against an image; all (features × columns).
-
-    What is not known has ratio, error and bound 0.
-    """
-
-    subject: Floats
-    mid: Floats
-    rad: Floats
-    ulp: Floats
-    ratio: Floats
-    error: Floats
-    bound: Floats
-    top: float  # the largest ratio
-    known: npt.NDArray[np.bool_] | None = None  # everywhere
-    beyond: npt.NDArray[np.bool_] | None = None  # nowhere
-
-
-def _distances(subject: Floats, image: Floating, target: FloatFormat) -> _Distances:
-    """Compare; see Note [No false alarm]."""
-    rad = np.zeros_like(image.mid) if image.rad is None else image.rad
-    mid, rad = (np.broadcast_to(a, subject.shape) for a in (image.mid, rad))
-    distance = subject - mid
-    np.abs(distance, out=distance)
-    ulp = ulps(mid, target)
-    ratio, bound = distance / rad, rad / ulp
-    top = float(np.max(ratio, initial=0.0))
-    # No ratio is NaN then, so no number is; an infinite radius remains.
-    if top <= 1 and math.isfinite(float(np.max(rad, initial=0.0))):
-        error = np.divide(distance, ulp, out=distance)
-        return _Distances(subject, mid, rad, ulp, ratio, error, bound, top)
-    known = np.isfinite(mid) & np.isfinite(rad)
-    beyond = known & ~(distance <= rad * _ROUNDED)  # which NaN is
-    error = distance / ulp
-    ratio = np.where(distance == 0, 0.0, np.where(np.isnan(ratio), np.inf, ratio))
-    error = np.where(np.isnan(error), np.inf, error)
-    ratio, error, bound = (np.where(known, a, 0.0) for a in (ratio, error, bound))
-    top = float(np.max(ratio, initial=0.0))
-    return _Distances(subject, mid, rad, ulp, ratio, error, bound, top, known, beyond)
-
-
-def ulps(values: Floats, target: FloatFormat) -> Floats:
-    """Return the unit in the last place of `target` at each value, as a power of two.
-
-    As `symrnn.formats.FloatFormat.ulp_exponent`, but at least 2^-1022 for float64.
-
-    >>> from symrnn.formats import FORMATS
-    >>> ulps(np.array([1.0, -3.0, 0.0]), FORMATS["float16"]).tolist()
-    [0.0009765625, 0.001953125, 5.960464477539063e-08]
-    """
-    bits = np.ascontiguousarray(values.T).view(np.int64) & (0x7FF << 52)
-    least = max(target.emin, target.precision - 1023)
-    found = np.maximum(bits.view(np.float64), 2.0**least)
-    found *= 2.0 ** (1 - target.precision)
-    return found.T
 
 
 def _cut(registers: Mapping[int, Any], start: int, stop: int) -> dict[int, Any]:
@@ -646,16 +412,3 @@ def _overwrite(old: Floating, new: Floating, width: int) -> Floating:
         return np.concatenate([first.T, rest[:, width:].T]).T
 
     return Floating(mid=joined("mid"), rad=joined("rad"))
-
-
-def _earlier(a: Departure | None, b: Departure | None) -> Departure | None:
-    if a is None or b is None:
-        return a or b
-    sign = -1 if a.place[1] == "reverse" else 1
-    return a if (sign * a.step, a.batch) <= (sign * b.step, b.batch) else b
-
-
-def _worse(a: Departure | None, b: Departure | None) -> Departure | None:
-    if a is None or b is None:
-        return a or b
-    return a if a.ratio >= b.ratio else b
