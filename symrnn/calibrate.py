@@ -13,14 +13,12 @@ Note [oneDNN in 16 bits]
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from symrnn import __version__
 from symrnn.audit.activation_errors import (
     ActivationErrors,
     Floats,
@@ -30,6 +28,7 @@ from symrnn.audit.activation_errors import (
 from symrnn.audit.activations import find_errors, processor, save_errors
 from symrnn.audit.kernels import kernels_of
 from symrnn.audit.report import Environment
+from symrnn.audit.torch_run import environment_of
 from symrnn.errors import SourceError, UnsupportedError
 from symrnn.formats import FORMATS, FloatFormat, find_format
 from symrnn.functions import FUNCTIONS
@@ -363,22 +362,11 @@ def _numbers(tensor: Any) -> Floats:
 
 
 def _environment(target: FloatFormat) -> Environment:
-    """Return what torch runs in, as an audit's report would have it."""
-    import torch
-
-    tiny = torch.full((1,), 2.0**-126, dtype=torch.float32)
-    if bool((tiny * 0.5 == 0).item()):
+    """Return what torch runs in, as an audit's report has it."""
+    found = environment_of(target, "cpu")
+    if found.flushes_subnormals:
         raise UnsupportedError(
             "this thread flushes subnormal numbers to zero (torch.set_flush_denormal); "
             "no bound can be proven in it"
         )
-    return Environment(
-        symrnn=__version__,
-        python=platform.python_version(),
-        dtype=target.name,
-        torch=str(torch.__version__),
-        device="cpu",
-        threads=torch.get_num_threads(),
-        cpu_capability=str(torch.backends.cpu.get_cpu_capability()),
-        flushes_subnormals=False,
-    )
+    return found

@@ -102,7 +102,7 @@ def audit(
             ``"bfloat16"``, ``"float8_e4m3fn"``, ``"p11e5"``, …; what would be lost? Every
             operation is correctly rounded; errors are against the exact values for the
             parameters and inputs as given.
-        schedule: The order of operations of that run; see `symrnn.schedules`.
+        schedule: The order of operations of that run; see ``symrnn.schedules``.
         tolerance: What is allowed between a result and its exact value. Stated, it
             decides instead of the derived bounds, which are reported all the same. Where
             the states from which a layer starts are not known, a proven bound on the

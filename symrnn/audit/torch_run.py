@@ -39,7 +39,7 @@ from symrnn.inputs import Inputs, read_inputs
 from symrnn.network import Network
 from symrnn.numbers import exact_array, float_format
 
-__all__ = ["run_torch"]
+__all__ = ["environment_of", "run_torch"]
 
 
 def run_torch(
@@ -69,7 +69,7 @@ def run_torch(
     device = next(module.parameters()).device
     arguments = _arguments(net, inputs, x, hx, device)
     with torch.set_grad_enabled(grad):
-        environment = _environment(target, device)
+        environment = environment_of(target, device)
         ragged = lengths is not None
         try:
             results = _call(module, arguments, inputs, ragged=ragged)
@@ -258,7 +258,8 @@ def _kernel(
     )
 
 
-def _environment(target: FloatFormat, device: Any) -> Environment:
+def environment_of(target: FloatFormat, device: Any) -> Environment:
+    """Return what torch runs in on a device, in a float format."""
     import torch
 
     grad_mode = "grad" if torch.is_grad_enabled() else "no_grad"
