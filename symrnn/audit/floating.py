@@ -433,7 +433,7 @@ class FloatingDomain(Domain[Floating]):
 
     def rows(self, a: Floating) -> list[list[Any]]:
         a = self.settle(a)
-        radii = _plus(np.zeros_like(a.mid), a.rad, a.spread)
+        radii = _plus(np.zeros_like(a.mid), a.rad, a.spread) * _INFLATE
         pairs = zip(a.mid.tolist(), radii.tolist(), strict=True)
         return [list(zip(mids, found, strict=True)) for mids, found in pairs]
 
