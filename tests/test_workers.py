@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from symrnn.audit.workers import count_workers, one_thread_a_product
+from symrnn.workers import count_workers, one_thread_a_product
 
 
 def test_the_last_one_to_leave_restores():

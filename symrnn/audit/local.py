@@ -9,7 +9,7 @@ not show, such as an LSTM's c, are enclosed by their own recursion.
 Note [Independent of the split]
     Sequences are judged in groups whose size depends on the layer alone, and steps in
     blocks of a fixed number of columns, so every matrix product has the same shape and
-    the same number of threads (`symrnn.audit.workers`), whoever computes it: results do
+    the same number of threads (`symrnn.workers`), whoever computes it: results do
     not depend on the executor.
 """
 
@@ -28,12 +28,12 @@ from symrnn.audit.departures import Departure, Distances, Judged, measure_distan
 from symrnn.audit.floating import Floating, FloatingDomain
 from symrnn.audit.observed import Observed
 from symrnn.audit.phases import Phases
-from symrnn.audit.workers import count_workers, one_thread_a_product
 from symrnn.domains.enclosure import EnclosureDomain
 from symrnn.inputs import Inputs
 from symrnn.network import Network, Place
 from symrnn.numbers import Exact
 from symrnn.program import execute, lower
+from symrnn.workers import count_workers, one_thread_a_product
 
 __all__ = ["judge_steps"]
 
