@@ -69,7 +69,7 @@ Floats = npt.NDArray[np.float64]
 _INFLATE = 1 + 2.0**-46
 """Above the product of the roundings of any few float64 operations here."""
 
-_TINY = 2.0**-100
+_TINY = 2.0**-126
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
