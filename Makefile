@@ -39,6 +39,8 @@ docs: $(DOCS_INSTALLED) ## build docs/_build/html and run the examples in the pa
 
 bench: $(INSTALLED) ## time what the README states
 	$(BIN)/python benchmarks/forward.py
+	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python benchmarks/long.py --steps 1000
 
 clean: ## remove everything that the other targets made
 	rm -rf $(VENV) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
