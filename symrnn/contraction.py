@@ -2,23 +2,10 @@
 r"""Proven bounds of how far one step of a network can move two states apart.
 
 The derivative of a step is its tangent (`symrnn.derivatives`) along the columns of an
-identity. The columns of values that it is made of are enclosed for many steps at once;
-the tangents themselves are dense, so they carry no radius for each element but one
-number:
-
-Note [Slopes]
-    A slope is a float64 matrix M and a number ρ, and stands for all M + E with
-    $\|E\|_F \le \rho$; $\varphi \ge \|M\|_F$ goes with it. With $u = 2^{-53}$, N
-    elements, η the smallest positive float, d a column known to be within r of m:
-
-    * $d \odot (M + E)$: $\rho' = (\max|m| + \max r)\rho + (\max r + u\max|m|)\varphi + N\eta$,
-    * a sum: $\rho' = \sum\rho_i + ku\sum\varphi_i$ for k terms (underflow is exact),
-    * $A(M + E)$, A within R of its midpoint:
-      $\rho' = \|A\|_F\,(\rho + \gamma_n\varphi) + \|R\|_F\,(\varphi + \rho) + nN\eta$,
-
-    since the Frobenius norm bounds the 2-norm and is multiplied by at most the largest
-    element of a diagonal matrix. φ follows in the same way, ρ' being added, so that it
-    bounds the computed matrix too.
+identity. The columns of values that it is made of are enclosed for many steps at once.
+Where tangents are multiplied with matrices before they meet those, as in torch's cells,
+`symrnn.unitwise` does the same for most of the rest; else the tangents of each step are
+dense matrices (`symrnn.slopes`).
 """
 
 from __future__ import annotations
@@ -31,29 +18,26 @@ import numpy as np
 
 from symrnn.cells import input_size
 from symrnn.derivatives import lower_tangent
-from symrnn.directed import TINY, UNIT, gamma
+from symrnn.directed import TINY
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
 from symrnn.elementary import Floats
-from symrnn.errors import EquationError
-from symrnn.language import Add, Hadamard, Matmul, Neg
+from symrnn.language import Hadamard, Matmul
 from symrnn.network import Network, Place
-from symrnn.norms import frobenius_bound, spectral_norm_bound
+from symrnn.norms import spectral_norm_bound
 from symrnn.program import Instruction, execute
+from symrnn.slopes import (
+    Columns,
+    Slope,
+    columns_of,
+    factor_of,
+    identity,
+    run_slopes,
+)
+from symrnn.unitwise import UnitNorms, is_unitwise
 
 __all__ = ["StepNorms"]
 
 _SLACK = 1 + 2.0**-46  # more than the roundings of one formula below
-
-_Columns = tuple[Floats, list[float], list[float]]
-"""Midpoints, one column to a row; largest magnitude and largest radius of each column."""
-
-
-class _Slope(NamedTuple):
-    """A matrix known up to a deviation of bounded Frobenius norm; see Note [Slopes]."""
-
-    mid: Floats
-    size: float
-    spread: float
 
 
 class StepNorms:
@@ -83,7 +67,12 @@ class StepNorms:
         self._enough = enough
         lengths = {"x": net.sizes[place][input_size], **net.state_sizes}
         self._orthogonal = lengths[wrt[-1]] if len(wrt) > 1 else 0
+        self._units: UnitNorms | None = None
+        self._blocks: list[_Block] = []
         with EnclosureDomain().context():
+            if is_unitwise(net, wrt):
+                self._units = UnitNorms(net, place, wrt, scale, enough)
+                return
             self._blocks = [
                 _Block(net, place, name, lengths[name], scale.get(name, 1.0))
                 for name in wrt
@@ -102,6 +91,8 @@ class StepNorms:
         """
         norms = np.empty(at["x"].mid.shape[1])
         with EnclosureDomain().context():
+            if self._units is not None:
+                return self._units.bounds(at)
             values = [block.values(at) for block in self._blocks]
             for k in range(len(norms)):
                 norms[k] = self._norm(
@@ -109,7 +100,7 @@ class StepNorms:
                 )
         return norms, dict(values[0].states)
 
-    def _norm(self, blocks: list[dict[str, _Slope]]) -> float:
+    def _norm(self, blocks: list[dict[str, Slope]]) -> float:
         """Bound the norm of the blocks side by side, states on top of each other."""
         spread, rows = 0.0, []
         for state in self.states:
@@ -130,7 +121,7 @@ class _Values(NamedTuple):
     """The values of many steps at once: of states, and of what meets slopes."""
 
     states: Mapping[str, Enclosed]
-    columns: Mapping[int, _Columns]
+    columns: Mapping[int, Columns]
 
 
 class _Block:
@@ -149,13 +140,16 @@ class _Block:
             for parameter, register in program.parameters.items()
         }
         execute(self._domain, program.once, self._fixed, self._sizes)
-        self._norms: dict[int, tuple[float, float]] = {}
-        seed = np.eye(size) / factor
-        self._slopes = {program.seeds[name]: _Slope(seed, frobenius_bound(seed), 0.0)}
-        columns = {
-            r: _columns(self._fixed[r]) for r in _read(program.seeded, self._fixed)
+        self._slopes = {program.seeds[name]: identity(size, factor)}
+        self._factors = {
+            i.operands[0]: factor_of(self._fixed[i.operands[0]])
+            for i in (*program.seeded, *program.mixed)
+            if isinstance(i.node, Matmul)
         }
-        self._run(program.seeded, self._slopes, columns, 0)
+        columns = {
+            r: columns_of(self._fixed[r]) for r in _read(program.seeded, self._fixed)
+        }
+        run_slopes(program.seeded, self._slopes, columns, self._factors, 0)
 
     def values(self, at: Mapping[str, Enclosed]) -> _Values:
         """Enclose every value of the steps that start from the columns of `at`."""
@@ -163,83 +157,24 @@ class _Block:
         registers = self._fixed | {program.x: at["x"]}
         registers |= {program.previous[s]: at[s] for s in self.states}
         execute(self._domain, program.values, registers, self._sizes)
-        columns = {r: _columns(registers[r]) for r in _read(program.mixed, registers)}
+        columns = {r: columns_of(registers[r]) for r in _read(program.mixed, registers)}
         return _Values(
             {s: registers[program.quantities[s]] for s in self.states}, columns
         )
 
-    def slopes(self, values: _Values, k: int) -> dict[str, _Slope]:
+    def slopes(self, values: _Values, k: int) -> dict[str, Slope]:
         """Return the derivative of every state in column k."""
         slopes = dict(self._slopes)
-        self._run(self._program.mixed, slopes, values.columns, k)
+        run_slopes(self._program.mixed, slopes, values.columns, self._factors, k)
         return {
             s: slopes[self._program.tangents[s]]
             if s in self._program.tangents
-            else _Slope(np.zeros((size, self.size)), 0.0, 0.0)
+            else Slope(np.zeros((size, self.size)), 0.0, 0.0)
             for s, size in self.states.items()
         }
-
-    def _run(
-        self,
-        phase: tuple[Instruction, ...],
-        slopes: dict[int, _Slope],
-        columns: Mapping[int, _Columns],
-        k: int,
-    ) -> None:
-        for instruction in phase:
-            operands = instruction.operands
-            match instruction.node:
-                case Add():
-                    result = _add([slopes[r] for r in operands])
-                case Neg():
-                    mid, size, spread = slopes[operands[0]]
-                    result = _Slope(-mid, size, spread)
-                case Matmul():
-                    result = self._matmul(operands[0], slopes[operands[1]])
-                case Hadamard():
-                    a, b = operands if operands[0] in slopes else operands[::-1]
-                    result = _scaled(columns[b], k, slopes[a])
-                case _:
-                    raise EquationError(f"no slope of the node {instruction.node}")
-            slopes[instruction.target] = result
-
-    def _matmul(self, register: int, b: _Slope) -> _Slope:
-        mid, rad = self._fixed[register]
-        if register not in self._norms:
-            self._norms[register] = frobenius_bound(mid), frobenius_bound(rad)
-        size, deviation = self._norms[register]
-        rounding = gamma(mid.shape[1]) * b.size
-        spread = size * (b.spread + rounding) + deviation * (b.size + b.spread)
-        spread = (spread + mid.size * b.mid.size * TINY) * _SLACK
-        return _Slope(mid @ b.mid, (size * b.size + spread) * _SLACK, spread)
 
 
 def _read(phase: tuple[Instruction, ...], registers: Mapping[int, Any]) -> set[int]:
     """Return which of `registers` a phase multiplies slopes with, element by element."""
     found = {s for i in phase if isinstance(i.node, Hadamard) for s in i.operands}
     return found & set(registers)
-
-
-def _columns(values: Enclosed) -> _Columns:
-    sizes, rads = np.abs(values.mid).max(axis=0), values.rad.max(axis=0)
-    return np.ascontiguousarray(values.mid.T), sizes.tolist(), rads.tolist()
-
-
-def _scaled(columns: _Columns, k: int, m: _Slope) -> _Slope:
-    """Return column k, or the only one, times a slope, element by element."""
-    mids, sizes, rads = columns
-    k = min(k, len(sizes) - 1)
-    size, rad = sizes[k], rads[k]
-    mid = mids[k][:, np.newaxis] * m.mid
-    spread = (size + rad) * m.spread + (rad + UNIT * size) * m.size
-    spread = (spread + mid.size * TINY) * _SLACK
-    return _Slope(mid, (size * m.size + spread) * _SLACK, spread)
-
-
-def _add(terms: list[_Slope]) -> _Slope:
-    total = terms[0].mid + terms[1].mid
-    for term in terms[2:]:
-        total += term.mid
-    size = sum(t.size for t in terms)
-    spread = (sum(t.spread for t in terms) + len(terms) * UNIT * size) * _SLACK
-    return _Slope(total, (size + spread) * _SLACK, spread)
