@@ -11,13 +11,23 @@ Note [Plain balls or propagation]
     be lost, which takes hundreds of steps, `symrnn.propagation` bounds the Jacobian of
     every step, which costs about as much as a step, and in return loses no more than the
     network itself amplifies: the cost then grows with the length, not with its square.
+
+Note [Executors]
+    Groups of sequences are evaluated independently (`symrnn.parallel`), so any
+    ``concurrent.futures.Executor`` gives the same results, radii included. Digits are those
+    without an executor too; radii may differ, since each group has a precision of its own.
+    Processes make balls faster, above all with ``keep="states"``: what is kept must be sent
+    back. Threads do not, since FLINT's precision belongs to the process and is locked. Exact
+    and mpmath's values are computed in one piece: their expressions share what they have in
+    common. So are digits that are asked for later; the executor may be gone by then.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from concurrent.futures import Executor
+from functools import cached_property, partial
 from typing import Any, cast
 
 import numpy as np
@@ -31,6 +41,7 @@ from symrnn.domains.mp import MpDomain
 from symrnn.errors import UndecidedError
 from symrnn.inputs import Inputs, read_inputs, require_int
 from symrnn.network import Network
+from symrnn.parallel import evaluate_groups
 from symrnn.propagation import Propagation
 from symrnn.run import Keep, run
 from symrnn.sources import load
@@ -60,6 +71,7 @@ def evaluate(
     domain: str | None = None,
     keep: Keep = "all",
     max_precision: int = MAX_PRECISION,
+    executor: Executor | None = None,
 ) -> Trace:
     """Run a network and return a trace whose outputs are known to `digits` digits.
 
@@ -80,6 +92,8 @@ def evaluate(
         keep: What the trace remembers of each step: ``"all"`` named quantities,
             ``"nodes"`` every subexpression too, ``"states"`` only the states.
         max_precision: Working precision, in bits, at which to give up.
+        executor: Where to evaluate the batch, in groups of sequences; see Note
+            [Executors]. Without one, all of it is computed together, here.
 
     Raises:
         NotFiniteError: A parameter, input or initial state is NaN or infinite.
@@ -102,6 +116,7 @@ def evaluate(
         domain="exact" if exact else (domain or "ball"),
         keep=keep,
         max_precision=max_precision,
+        executor=executor,
     )
 
 
@@ -114,6 +129,7 @@ def evaluate_inputs(
     domain: str = "ball",
     keep: Keep = "all",
     max_precision: int = MAX_PRECISION,
+    executor: Executor | None = None,
 ) -> Trace:
     """Do what `evaluate` does, for inputs that have been read already."""
     require_int(digits, "digits", 1)
@@ -125,6 +141,18 @@ def evaluate_inputs(
     net.require_finite()
     inputs.require_finite()
     goal = math.ceil((digits if places is None else places) * _BITS_PER_DIGIT)
+    if executor is not None and inputs.batch and domain in ("ball", "enclosure"):
+        group = partial(
+            evaluate_inputs,
+            digits=digits,
+            places=places,
+            domain=domain,
+            keep=keep,
+            max_precision=max_precision,
+        )
+        trace = evaluate_groups(group, net, inputs, executor)
+        best = trace if domain == "ball" else None
+        return trace.refined_by(_Evaluation(net, inputs, keep, max_precision, best))
     if domain == "exact":
         refine = _Evaluation(net, inputs, keep, max_precision)
         return run(net, inputs, ExactDomain(), keep=keep).refined_by(refine)
@@ -147,13 +175,18 @@ class _Evaluation:
     """Runs of one network on one input at growing precision, the best kept."""
 
     def __init__(
-        self, net: Network, inputs: Inputs, keep: Keep, max_precision: int
+        self,
+        net: Network,
+        inputs: Inputs,
+        keep: Keep,
+        max_precision: int,
+        best: Trace | None = None,
     ) -> None:
         self.net = net
         self.inputs = inputs
         self.keep = keep
         self.max_precision = max_precision
-        self._best: Trace | None = None
+        self._best = best
         self._exact: Trace | None = None
 
     @cached_property

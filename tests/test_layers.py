@@ -29,7 +29,7 @@ LAYERS = [
     ["arrays"],
     ["trace"],
     ["run"],
-    ["contraction"],
+    ["contraction", "parallel"],
     ["propagation"],
     ["evaluate", "schedules", "stream", "unroll"],
     ["audit"],

@@ -14,10 +14,16 @@ Note [Precision is global]
 Note [Radii]
     ``float(x.rad())`` underflows to 0.0 below 2^-1074 and would make a wide ball look
     exact; ``str`` rounds. Radii are only read through ``man_exp``, as integers.
+
+Note [Pickled balls]
+    python-flint does not pickle an ``arb``, so `Balls` travel as integers: mantissa and
+    exponent of midpoint and radius. What arrives is the same ball to the last bit. It is
+    made when somebody looks at it, since most of a trace is never looked at.
 """
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +40,7 @@ __all__ = ["BallDomain", "Balls", "ball_interval", "working_precision"]
 
 _LOCK = threading.RLock()
 _LARGEST_EXPONENT = 1 << 24
+_RADIUS_BITS = 30  # of a mantissa in FLINT
 
 
 @contextmanager
@@ -50,7 +57,7 @@ class Balls:
     them costs about as much as a multiplication.
     """
 
-    __slots__ = ("_flat", "_mat", "columns", "height")
+    __slots__ = ("_flat", "_mat", "_pickled", "columns", "height")
 
     def __init__(
         self,
@@ -58,26 +65,33 @@ class Balls:
         columns: int,
         flat: list[arb] | None = None,
         mat: arb_mat | None = None,
+        pickled: bytes = b"",
     ) -> None:
         self.height = height
         self.columns = columns
         self._flat = flat
         self._mat = mat
+        self._pickled = pickled
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as integers; see Note [Pickled balls]."""
+        return Balls, (self.height, self.columns, None, None, _dump(self.flat))
 
     @property
     def flat(self) -> list[arb]:
         """The elements, row by row."""
         if self._flat is None:
-            assert self._mat is not None
-            self._flat = self._mat.entries()
+            if self._mat is not None:
+                self._flat = self._mat.entries()
+            else:
+                self._flat, self._pickled = _load(self._pickled), b""
         return self._flat
 
     @property
     def mat(self) -> arb_mat:
         """The matrix as FLINT's own type."""
         if self._mat is None:
-            assert self._flat is not None
-            self._mat = arb_mat(self.height, self.columns, self._flat)
+            self._mat = arb_mat(self.height, self.columns, self.flat)
         return self._mat
 
     def map(self, function: Callable[[arb], arb]) -> Balls:
@@ -219,3 +233,43 @@ def _dyadic(x: arb) -> Interval:
         )
     value = fmpq(mantissa << shift) if shift >= 0 else fmpq(mantissa, fmpz(1) << -shift)
     return value, value
+
+
+def _dump(balls: list[arb]) -> bytes:
+    """Return balls as four integers each; those that are not finite, in other words."""
+    return pickle.dumps([_integers(ball) for ball in balls])
+
+
+def _integers(ball: arb) -> tuple[Any, ...]:
+    mid, rad = ball.mid(), ball.rad()
+    if not mid.is_finite():
+        return (float(mid),)
+    middle = tuple(map(int, mid.man_exp()))
+    if not rad.is_finite():
+        return middle
+    return (*middle, *map(int, rad.man_exp()))
+
+
+def _load(pickled: bytes) -> list[arb]:
+    """Return the balls that `_dump` was given."""
+    rows = pickle.loads(pickled)
+    bits = max((row[0].bit_length() for row in rows if len(row) > 1), default=0)
+    with working_precision(bits + 2):  # so that sums of midpoints and 0 are exact
+        return [_from_integers(*row) for row in rows]
+
+
+def _from_integers(mid: Any, *rest: int) -> arb:
+    if not rest:
+        return arb(mid)
+    exponent, *radius = rest
+    if not radius:
+        return arb((mid, exponent), arb("inf"))
+    rad, power = radius
+    if rad.bit_length() < _RADIUS_BITS:
+        return arb((mid, exponent), (rad, power))
+    # python-flint rounds a radius of full length up to an even one. A sum is rounded up
+    # too, by one: that of the even radius below and of next to nothing is what is wanted.
+    ball = arb((mid, exponent), (rad - 1, power)) + arb(0, (1, power - 64))
+    return (
+        ball if ball.rad() == arb((rad, power)) else arb((mid, exponent), (rad, power))
+    )
