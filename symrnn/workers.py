@@ -6,10 +6,11 @@ several groups of sequences, it is quicker to compute each group's products in t
 group's own thread: another group's elementwise work then runs meanwhile.
 
 Note [One thread a product]
-    The number of BLAS's threads belongs to the process, so those who limit it are
-    counted: the first limits it, the last restores it. A product may depend on the
-    number of threads in its last bits; whether they are limited must therefore depend on
-    the work alone, not on who does it.
+    The number of BLAS's threads belongs to the process. threadpoolctl lets one thread
+    change it, and ignores all others, so it is limited by who hands out the work, before
+    any thread starts; processes that take part limit their own. A product may depend on
+    the number of threads in its last bits; whether they are limited must therefore depend
+    on the work alone, not on who does it.
 """
 
 from __future__ import annotations
@@ -17,15 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from threading import Lock
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
 __all__ = ["count_workers", "one_thread_a_product"]
-
-_lock = Lock()
-_within: list[Any] = []  # one entry, the limiter, for each who is within
 
 
 def count_workers() -> int:
@@ -45,15 +42,11 @@ def one_thread_a_product() -> Iterator[None]:
     ...     count_workers()
     1
     """
-    with _lock:
-        _within.append(_within[0] if _within else _blas().limit(limits=1))
-    try:
+    if count_workers() == 1:
         yield
-    finally:
-        with _lock:
-            limiter = _within.pop()
-            if not _within:
-                limiter.restore_original_limits()
+        return
+    with _blas().limit(limits=1):
+        yield
 
 
 @cache

@@ -6,21 +6,22 @@ from threading import Barrier
 
 import pytest
 
+import symrnn
 from symrnn.workers import count_workers, one_thread_a_product
+from tests.require import require_module
 
 
-def test_the_last_one_to_leave_restores():
+def test_it_can_be_nested():
     before = count_workers()
-    first, second = one_thread_a_product(), one_thread_a_product()
-    first.__enter__()
-    second.__enter__()
-    first.__exit__(None, None, None)
-    assert count_workers() == 1
-    second.__exit__(None, None, None)
+    with one_thread_a_product():
+        with one_thread_a_product():
+            assert count_workers() == 1
+        assert count_workers() == 1
     assert count_workers() == before
 
 
-def test_threads_that_overlap_leave_nothing_behind():
+def test_threads_find_it_limited_and_leave_it_so():
+    """Those that are handed work must not change the number, nor keep it changed."""
     before, together = count_workers(), Barrier(4)
 
     def work(_):
@@ -29,11 +30,21 @@ def test_threads_that_overlap_leave_nothing_behind():
             together.wait()
             with one_thread_a_product():
                 seen.add(count_workers())
-        return seen
+        return seen | {count_workers()}
 
-    with ThreadPoolExecutor(4) as pool:
+    with one_thread_a_product(), ThreadPoolExecutor(4) as pool:
         assert set().union(*pool.map(work, range(4))) == {1}
     assert count_workers() == before
+
+
+def test_audits_restore_it():
+    """Also where groups of sequences are judged in threads."""
+    torch = require_module("torch")
+    before = count_workers()
+    module = torch.nn.LSTM(2, 300)
+    for _ in range(2):
+        symrnn.audit(module, torch.zeros(2, 64, 2), exact=False)
+        assert count_workers() == before
 
 
 def test_an_error_restores_too():

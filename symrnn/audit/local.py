@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,21 +70,31 @@ def judge_steps(
         UnsupportedError: float64 arithmetic in this thread is not IEEE 754's.
     """
     groups = list(_tasks(net, inputs, observed, domain))
+    workers = count_workers()  # before it is limited
     found: dict[Place, Judged] = {}
-    for judged in _judge_all(groups, executor):
-        if judged.place in found:
-            found[judged.place].absorb(judged)
-        else:
-            found[judged.place] = judged
+    with _limit(groups):
+        for judged in _judge_all(groups, executor, workers):
+            if judged.place in found:
+                found[judged.place].absorb(judged)
+            else:
+                found[judged.place] = judged
     return found
 
 
-def _judge_all(groups: Sequence[_Group], executor: Executor | None) -> Iterable[Judged]:
+def _limit(groups: Sequence[_Group]) -> AbstractContextManager[None]:
+    """Limit BLAS where there are several groups; see `symrnn.workers`."""
+    several = any(group.one_of_several for group in groups)
+    return one_thread_a_product() if several else nullcontext()
+
+
+def _judge_all(
+    groups: Sequence[_Group], executor: Executor | None, workers: int
+) -> Iterable[Judged]:
     if executor is not None:
         return executor.map(_judge, groups)
-    if not any(group.one_of_several for group in groups):
+    if workers == 1 or not any(group.one_of_several for group in groups):
         return map(_judge, groups)
-    with ThreadPoolExecutor(count_workers()) as threads:
+    with ThreadPoolExecutor(workers) as threads:
         return list(threads.map(_judge, groups))
 
 
@@ -179,8 +189,7 @@ def _below(net: Network, inputs: Inputs, observed: Observed, layer: int) -> Ball
 
 
 def _judge(group: _Group) -> Judged:
-    limit = one_thread_a_product if group.one_of_several else nullcontext
-    with group.layer.domain.context(), limit():
+    with group.layer.domain.context(), _limit([group]):
         return _Judge(group).run()
 
 
