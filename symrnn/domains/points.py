@@ -3,12 +3,21 @@
 
 `symrnn.propagation` says why: what is lost in a step is written down, and carried along
 as one number for each sequence instead of a radius for each element.
+
+Note [Narrow arguments]
+    A step starts from exact points, so the arguments of functions are as narrow as the
+    precision allows. There FLINT's own tanh, and 1/(1 + e^-x), are as good as the hulls of
+    `symrnn.functions`, and enclosures like those for arguments of any width. Only where
+    they end in nothing finite, hulls are used. Parameters that are added are added up once;
+    products are of integers (`symrnn.domains.integer_products`). What is left of a step's
+    time is spent in FLINT.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +33,7 @@ from symrnn.domains.integer_products import (
     slices_of,
 )
 from symrnn.elementary import Floats
+from symrnn.functions import FUNCTIONS, ElementwiseFunction
 from symrnn.network import Place
 from symrnn.norms import vector_norm_bound
 from symrnn.numbers import Exact
@@ -70,71 +80,76 @@ class BallPoints(BallDomain, _Points):
     def __init__(self, precision: int, scales: Any) -> None:
         BallDomain.__init__(self, precision)
         _Points.__init__(self, scales)
-        self._matrices: dict[int, tuple[Balls, Floats]] = {}
-        self._stacks: dict[tuple[int, ...], Slices | None] = {}
+        self._slices: dict[int, Slices | None] = {}
+        self._columns: set[int] = set()
+        self._sums: dict[tuple[int, ...], Balls] = {}
+        self._alive: list[Balls] = []  # so that ids stay their own
         self._factor: Balls | None = None
-        self._used: tuple[int, ...] = ()
-        self._products: dict[int, Balls] = {}
         self._digits: Digits | None = None
 
     def parameter(self, name: str, values: Exact, place: Any) -> Balls:
         balls = self.matrix(values)
-        if values.dtype != object and values.shape[1] > 1:
-            # The pair keeps the matrix alive, so that its id stays its own.
-            self._matrices[id(balls)] = balls, values
+        self._alive.append(balls)
+        if values.shape[1] == 1:
+            self._columns.add(id(balls))
+        elif values.dtype != object:
+            self._slices[id(balls)] = slices_of(values)
         return balls
 
     def matmul(self, a: Balls, b: Balls) -> Balls:
-        """Multiply, exactly and faster where a parameter meets points.
-
-        What the points of the last step were multiplied with, these will be as well, so
-        all of that is one product.
-        """
-        if id(a) not in self._matrices or b.columns > _NARROW:
+        """Multiply, exactly and faster where a parameter meets points."""
+        slices = self._slices.get(id(a))
+        if slices is None or b.columns > _NARROW:
             return super().matmul(a, b)
         if self._factor is not b:
             exact = all(v.is_exact() for v in b.flat)
             self._digits = digits_of(b.flat, b.columns) if exact else None
-            self._factor, partners = b, self._used
-            self._used, self._products = (), {}
-            if id(a) in partners:
-                self._multiply(partners, b)
-        if id(a) not in self._products:
-            self._multiply((id(a),), b)
-        self._used += (id(a),)
-        return self._products.get(id(a)) or super().matmul(a, b)
+            self._factor = b
+        if self._digits is None:
+            return super().matmul(a, b)
+        return Balls(a.height, b.columns, mat=product(slices, self._digits))
 
-    def _multiply(self, keys: tuple[int, ...], b: Balls) -> None:
-        """Write down the products of some parameters, if they can be had exactly."""
-        if keys not in self._stacks:
-            stacked = [self._matrices[key][1] for key in keys]
-            self._stacks[keys] = slices_of(np.vstack(stacked))
-        slices = self._stacks[keys]
-        if slices is None or self._digits is None:
-            return
-        flat, start = product(slices, self._digits).entries(), 0
-        for key in keys:
-            height = self._matrices[key][0].height
-            size = height * b.columns
-            part = flat[start : start + size]
-            self._products[key] = Balls(height, b.columns, part)
-            start += size
+    def add(self, *terms: Balls) -> Balls:
+        """Add; parameters once, since their sum is the same at every step."""
+        fixed = tuple(t for t in terms if id(t) in self._columns)
+        if len(fixed) > 1:
+            key = tuple(map(id, fixed))
+            if key not in self._sums:
+                self._sums[key] = super().add(*fixed)
+            others = [t for t in terms if id(t) not in self._columns]
+            terms = (self._sums[key], *others)
+        if len({t.columns for t in terms}) > 1 or len(terms) == 1:
+            return super().add(*terms)
+        total: Any = terms[0].flat
+        for term in terms[1:]:
+            total = map(operator.add, total, term.flat)
+        return Balls(terms[0].height, terms[0].columns, list(total))
+
+    def elementwise(self, function: ElementwiseFunction, a: Balls) -> Balls:
+        """Apply FLINT's functions directly; see Note [Narrow arguments]."""
+        quick = _QUICK.get(function)
+        if quick is None:
+            return super().elementwise(function, a)
+        images = quick(a.flat)
+        if not all(map(arb.is_finite, images)):
+            pairs = zip(images, a.flat, strict=True)
+            images = [y if y.is_finite() else function.ball(x) for y, x in pairs]
+        return Balls(a.height, a.columns, images)
 
     def name_values(self, values: Any, place: Any, t: int) -> Any:
         scale = self.scales[place]
         squares: list[arb] = []
         for state, balls in values.items():
-            rads = [v.rad() for v in balls.flat]
+            rads = list(map(arb.rad, balls.flat))
             factor = arb(scale[state] ** 2)
             for j in range(balls.columns):
-                column = rads[j :: balls.columns]
-                total = sum_of_squares(column) * factor
+                total = sum_of_squares(rads[j :: balls.columns]) * factor
                 if j == len(squares):
                     squares.append(total)
                 else:
                     squares[j] += total
         self.residuals[place, t] = [s.sqrt().upper() for s in squares]
-        return {s: b.map(_midpoint) for s, b in values.items()}
+        return {s: _midpoints(b) for s, b in values.items()}
 
     @staticmethod
     def floats(matrix: Balls) -> Floats:
@@ -156,11 +171,28 @@ class BallPoints(BallDomain, _Points):
 
 def sum_of_squares(values: list[arb]) -> arb:
     """Return the sum of the squares of exact numbers."""
-    return sum((v * v for v in values), arb(0))
+    return sum([v * v for v in values], arb(0))
 
 
-def _midpoint(ball: arb) -> arb:
-    return ball.mid() if ball.is_finite() else arb(0)
+def _midpoints(balls: Balls) -> Balls:
+    if all(map(arb.is_finite, balls.flat)):
+        return balls.map(arb.mid)
+    return balls.map(lambda ball: ball.mid() if ball.is_finite() else arb(0))
+
+
+def _tanh(balls: list[arb]) -> list[arb]:
+    return list(map(arb.tanh, balls))
+
+
+def _sigmoid(balls: list[arb]) -> list[arb]:
+    one = arb(1)
+    return [one / (one + (-x).exp()) for x in balls]
+
+
+_QUICK: dict[ElementwiseFunction, Callable[[list[arb]], list[arb]]] = {
+    FUNCTIONS["tanh"]: _tanh,
+    FUNCTIONS["sigmoid"]: _sigmoid,
+}
 
 
 class FloatPoints(EnclosureDomain, _Points):
