@@ -61,8 +61,9 @@ def audit_steps(
 
     Args:
         subject: The subject.
-        accumulate: The format in which it accumulates matrix products; float32 for
-            16-bit and smaller formats and the format itself for others, by default.
+        accumulate: The format in which it accumulates matrix products; by default what
+            is known of it, or float32 for 16-bit and smaller formats, the format itself
+            for others.
         executor: See `symrnn.audit.local.judge_steps`.
 
     Raises:
@@ -71,9 +72,10 @@ def audit_steps(
     """
     net = subject.net
     domain = floating_domain(subject, accumulate)
-    observed = observe(net, subject.inputs, subject.values, subject.inner)
+    inputs = subject.inputs
+    observed = observe(net, inputs, subject.values, subject.inner)
     with _gradual_underflow(subject.environment):
-        found = judge_steps(net, subject.inputs, observed, domain, executor=executor)
+        found = judge_steps(net, inputs, observed, domain, executor=executor)
     return LocalAudit(
         arithmetic=Arithmetic(
             format=domain.target.name,
@@ -82,8 +84,8 @@ def audit_steps(
             activations=tuple(e.describe() for e in domain.activations.values()),
         ),
         layers=tuple(_layer_report(judged, subject) for judged in found.values()),
-        unseen=tuple(_unseen(net, observed, found.keys())),
-        padding=count_padding(subject.inputs, subject.values),
+        unseen=tuple(_unseen(net, observed, found.keys())) if inputs.batch else (),
+        padding=count_padding(inputs, subject.values),
     )
 
 
@@ -107,19 +109,19 @@ def floating_domain(subject: Subject, accumulate: str | None = None) -> Floating
     target = subject.format
     return FloatingDomain(
         target,
-        _accumulation(target, accumulate),
+        _accumulation(target, accumulate or subject.accumulate),
         activations=_activations(subject),
         flushes=_flushes(subject),
     )
 
 
 def _flushes(subject: Subject) -> bool:
-    # oneDNN's LSTM flushes subnormals in its 16-bit formats (torch 2.13).
-    onednn = subject.kernel == "lstm/onednn" and subject.format.precision < 24
+    # oneDNN's LSTM flushes subnormals in bfloat16, not in float16 (torch 2.13).
+    onednn = subject.kernel == "lstm/onednn" and subject.format.name == "bfloat16"
     return onednn or bool(subject.environment.flushes_subnormals)
 
 
-def _accumulation(target: FloatFormat, given: str | None) -> FloatFormat:
+def _accumulation(target: FloatFormat, given: str | FloatFormat | None) -> FloatFormat:
     if given is None:
         return FORMATS["float32"] if target.precision < 24 else target
     chosen = find_emulated_format(given)
