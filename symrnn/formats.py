@@ -129,7 +129,7 @@ def find_format(name: str) -> FloatFormat:
     Raises:
         ValueError: There is none of that name.
     """
-    name = str(name).removeprefix("torch.")
+    name = getattr(name, "__name__", str(name)).removeprefix("torch.")  # np.float32
     if name not in FORMATS:
         raise ValueError(
             f"no float format named {name!r}; there are {', '.join(FORMATS)}"

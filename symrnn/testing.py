@@ -16,7 +16,7 @@ from symrnn.audit import audit
 from symrnn.audit.pages.wording import details, number, sentence, ulps, where
 from symrnn.audit.report import LayerReport, Report
 from symrnn.audit.tolerance import Tolerance
-from symrnn.errors import UnsupportedError
+from symrnn.errors import SourceError, UnsupportedError
 
 __all__ = ["assert_explained_by_rounding"]
 
@@ -69,7 +69,8 @@ def assert_explained_by_rounding(
         UnsupportedError: Nothing disagrees, but some layers could not be judged, for the
             results do not show the states they start from, and the network is too big
             for a proven bound on all of it; such layers are asserted one by one, or by
-            a `tolerance`.
+            a `tolerance`. Or nothing at all could be judged, as honest arithmetic may
+            overflow everywhere.
         SourceError: The model or its outputs cannot be read.
 
     A fault of one part in 4,096 in a number near 0.03, which ``assert_close`` lets pass:
@@ -90,6 +91,8 @@ def assert_explained_by_rounding(
     AssertionError: NOT explained by rounding: first at layer 0, forward, step ...
     """
     __tracebackhide__ = True
+    if actual is None:  # audit() would run torch, and find nothing wrong with that
+        raise SourceError("expected the outputs that were computed, got None")
     report = audit(
         model,
         x,
@@ -111,7 +114,19 @@ def assert_explained_by_rounding(
             f"explained by rounding: {'; '.join(report.unseen)}. Assert each layer with "
             "its own inputs, or state tolerance=symrnn.Tolerance(...)"
         )
+    if not _judged_anything(report):
+        raise UnsupportedError(
+            "nothing disagrees, but nothing could be judged: "
+            f"{'; '.join(report.notes) or 'honest arithmetic may overflow at every step'}"
+        )
     return report
+
+
+def _judged_anything(report: Report) -> bool:
+    """Whether a state or a result was held against a limit; there may have been none."""
+    steps = any(layer.judged for layer in report.layers)
+    results = any(t.worst is not None and t.worst.tolerance for t in report.tensors)
+    return steps or results or not any(t.elements for t in report.tensors)
 
 
 def _message(report: Report) -> Iterator[str]:

@@ -113,9 +113,11 @@ def audit(
         prefix: Which part of a bigger model, as for `symrnn.load`.
         max_precision: Working precision, in bits, at which to give up.
         accumulate: The format in which the subject accumulates matrix products: an
-            assumption. By default float32 for formats of 16 bits, else the format.
+            assumption. By default float32 for formats of 16 bits, else the format; what
+            a `schedule` says, if one is given.
         exact: Whether to compare with the exact values too; by default where that takes
-            seconds at most, or where a tolerance is stated.
+            seconds at most. Where a tolerance or a bound on the whole trajectory
+            decides, they are compared in any case.
         explain: Whether to say where errors come from: a proven bound on the distance
             from the exact trajectory, the contribution of each step, layer, gate and kind
             of rounding, and the condition numbers of gates. For small networks.
@@ -146,6 +148,12 @@ def audit(
             f"tolerance must be a symrnn.Tolerance, such as Tolerance(ulps=4) or "
             f"Tolerance(1e-6, 1e-8) (got {tolerance!r})"
         )
+    if executor is not None and not isinstance(executor, Executor):
+        raise TypeError(
+            f"executor must be a concurrent.futures.Executor (got {executor!r})"
+        )
+    if schedule is not None and format is None:
+        raise TypeError("schedule= is the order of an emulated run; give format= too")
     net = load(model, prefix=prefix)
     if format is not None:
         if outputs is not None or dtype is not None:

@@ -116,9 +116,11 @@ def floating_domain(subject: Subject, accumulate: str | None = None) -> Floating
 
 
 def _flushes(subject: Subject) -> bool:
-    # oneDNN's LSTM flushes subnormals in bfloat16, not in float16 (torch 2.13).
-    onednn = subject.kernel == "lstm/onednn" and subject.format.name == "bfloat16"
-    return onednn or bool(subject.environment.flushes_subnormals)
+    # The instructions that multiply bfloat16 take subnormals for zero, in oneDNN's
+    # matrix products as in its LSTM (torch 2.13).
+    environment = subject.environment
+    bfloat16 = bool(environment.onednn) and subject.format.name == "bfloat16"
+    return bfloat16 or bool(environment.flushes_subnormals)
 
 
 def _accumulation(target: FloatFormat, given: str | FloatFormat | None) -> FloatFormat:

@@ -19,7 +19,7 @@ from symrnn.errors import SourceError
 from symrnn.formats import FloatFormat, find_emulated_format
 from symrnn.inputs import Inputs, read_inputs
 from symrnn.network import Network
-from symrnn.schedules import Schedule, emulate
+from symrnn.schedules import Schedule, emulate, find_schedule
 
 __all__ = ["run_emulated"]
 
@@ -52,6 +52,8 @@ def run_emulated(
         given = read_inputs(net, x, hx, lengths=lengths)
         if net.first_non_finite() or given.first_non_finite():
             raise SourceError("a network is emulated with finite numbers only")
+        if isinstance(schedule, str):
+            schedule = find_schedule(schedule, net.cell)
         inputs, notes = round_inputs(given, target)
         rounded, changed = round_network(net, target)
         results = [
@@ -79,6 +81,7 @@ def run_emulated(
             symrnn=__version__, python=platform.python_version(), dtype=target.name
         ),
         notes=notes,
+        accumulate=schedule.accumulation(target) if schedule else None,
     )
 
 

@@ -90,7 +90,7 @@ def judge_results(
     Args:
         subject: The subject.
         limits: What is allowed.
-        exact: Whether to; ``None`` where it takes seconds, or there is a limit. Many
+        exact: Whether to, where there is no limit; ``None`` where it takes seconds. Many
             elements are then compared with float64 enclosures.
         max_precision: Working precision, in bits, at which to give up.
 
@@ -122,8 +122,10 @@ def _compares(subject: Subject, limits: Limits, exact: bool | None) -> bool:
     elements = sum(values.size for values in subject.values.values())
     if elements == 0:
         return False
-    if exact is not None or limits.decides:
-        return exact is not False
+    if limits.decides:  # whatever `exact` says: nothing else judges
+        return True
+    if exact is not None:
+        return exact
     parameters = subject.net.parameters.values()
     products = sum(array.size for arrays in parameters for array in arrays.values())
     work = products * sum(subject.inputs.lengths)

@@ -48,6 +48,8 @@ class Subject:
             they are known; shaped as the output.
         kernel: Which code computed its activations; see `symrnn.audit.kernels`.
         original: Network and inputs that the exact values are for, if not these.
+        accumulate: The format in which it accumulates matrix products, where that is
+            known.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Subject:
     inner: tuple[npt.NDArray[np.float64], ...] = ()
     kernel: str = "elementwise"
     original: tuple[Network, Inputs] | None = None
+    accumulate: FloatFormat | None = None
 
     @cached_property
     def grids(self) -> dict[str, Grid]:
@@ -185,7 +188,8 @@ def _given_format(outputs: Any, dtype: Any) -> FloatFormat:
     if name is None:
         raise SourceError(
             "the outputs have no float format in common; say with dtype= which one "
-            "they were computed in, such as dtype='float32'"
+            "they were computed in, such as dtype='float32' (several results are a "
+            "tuple, a list holds numbers)"
         )
     return find_format(name)
 

@@ -76,10 +76,10 @@ def _stop_writing(ctx: click.Context) -> None:
     ctx.exit(_CLOSED_PIPE)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="symrnn %(version)s")
-def main() -> None:
-    r"""Derive what a recurrent network computes, exactly, and check floats against it.
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Derive what a recurrent network computes, exactly, and check floats against it.
 
     A MODEL is a file of torch's parameters, an INPUT the numbers that it reads:
 
@@ -91,7 +91,11 @@ def main() -> None:
 
     Exit codes: 0 done, or the audit holds; 1 an audit does not hold; 2 bad input or
     usage, with one line on standard error.
-    """
+    """,
+)
+@click.version_option(__version__, message="symrnn %(version)s")
+def main() -> None:
+    """Hold the commands."""
 
 
 for _command in (derive, evaluate, audit, calibrate, demo):

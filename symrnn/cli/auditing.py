@@ -73,7 +73,8 @@ _REPORTS = ("text", "json", "html")
 @click.option(
     "--exact/--no-exact",
     default=None,
-    help="Compare results with exact values too; where that takes seconds, by default.",
+    help="Compare results with exact values too; where that takes seconds, by default. "
+    "Where a tolerance decides, they are compared in any case.",
 )
 @click.option(
     "--explain",
@@ -113,6 +114,12 @@ def audit(
         raise click.UsageError(
             f"--format names a float format to emulate; write --report {emulated}"
         )
+    if emulated is not None and outputs is not None:
+        raise click.UsageError(
+            "--format emulates a run, --outputs brings one; give one of them"
+        )
+    if schedule is not None and emulated is None:
+        raise click.UsageError("--schedule is the order of --format; give that too")
     problem = take_problem(**arguments)
     options = {
         "tolerance": _tolerance(ulps, rtol, atol),

@@ -105,6 +105,11 @@ def emulate(
         schedule = _default(net, inputs, format)
     elif isinstance(schedule, str):
         schedule = find_schedule(schedule, net.cell)
+    elif not isinstance(schedule, Schedule):
+        raise TypeError(
+            f"schedule must be a Schedule or one of the names {', '.join(SCHEDULES)} "
+            f"(got {schedule!r})"
+        )
     domain = schedule.domain(format, functions=functions)
     trace = run(schedule.apply(net), inputs, domain, keep="states")
     output = np.array(trace.output.elements, dtype=np.float64)

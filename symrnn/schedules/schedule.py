@@ -65,6 +65,20 @@ class Schedule:
             )
         return replace(net, cell=self.order)
 
+    def accumulation(self, target: FloatFormat) -> FloatFormat:
+        """Return the format of operations inside equations when `target` is stored.
+
+        >>> from symrnn.cells import find_cell
+        >>> from symrnn.formats import FORMATS
+        >>> order = as_written(find_cell("lstm"), accumulate="float32")
+        >>> [order.accumulation(FORMATS[f]).name for f in ("bfloat16", "float64")]
+        ['float32', 'float64']
+        """
+        if self.accumulate is None:
+            return target
+        wide = find_emulated_format(self.accumulate)
+        return wide if wide.precision > target.precision else target
+
     def domain(
         self,
         format: str | FloatFormat,
@@ -78,13 +92,9 @@ class Schedule:
             functions: See `RoundedDomain`.
         """
         target = find_emulated_format(format)
-        inner = target
-        if self.accumulate is not None:
-            wide = find_emulated_format(self.accumulate)
-            inner = wide if wide.precision > target.precision else target
         return RoundedDomain(
             target,
-            accumulate=inner,
+            accumulate=self.accumulation(target),
             products=self.products,
             choose=self.choose,
             fused=self.fused,
