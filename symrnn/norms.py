@@ -123,7 +123,7 @@ def vector_norm_bound(values: Any) -> float:
     """
     check_arithmetic()
     flat = np.asarray(values, dtype=np.float64).reshape(-1)
-    largest = float(np.abs(flat).max(initial=0.0))
+    largest = _largest(flat)
     if largest == 0 or not math.isfinite(largest):
         return largest if largest == 0 else math.inf
     scaled, exponent = _scale(flat)
@@ -132,9 +132,15 @@ def vector_norm_bound(values: Any) -> float:
     return _square_root(total * (1 + 2 * gamma(flat.size + 4)) * _SLACK, exponent)
 
 
+def _largest(values: Floats) -> float:
+    return float(max(values.max(initial=0.0), -values.min(initial=0.0)))
+
+
 def _scale(values: Floats) -> tuple[Floats, int]:
-    """Return values·2^-e, whose largest magnitude is in [1/2, 1), and e."""
-    _, exponent = math.frexp(float(np.abs(values).max()))
+    """Return values·2^-e, whose largest magnitude is in [2^-33, 2^32), and e."""
+    _, exponent = math.frexp(_largest(values))
+    if abs(exponent) <= 32:
+        return values, 0
     with np.errstate(under="ignore"):
         return np.ldexp(values, -exponent), exponent
 
@@ -153,7 +159,7 @@ def _squared_norm(matrix: Floats, enough: float = 0.0, orthogonal: int = 0) -> f
     """Return an upper bound of the squared 2-norm, or infinity if none is verified.
 
     Args:
-        matrix: Its largest magnitude is in [1/2, 1).
+        matrix: Its largest magnitude is in [2^-33, 2^32).
         enough: Of the squared norm.
         orthogonal: As in `spectral_norm_bound`.
     """

@@ -32,6 +32,7 @@ from symrnn.domains.points import (
     BallPoints,
     BallReplay,
     Errors,
+    FloatCentres,
     FloatPoints,
     FloatReplay,
     box_width,
@@ -82,8 +83,7 @@ class Propagation:
         self.net = net
         self.inputs = inputs
         self.offsets = np.concatenate([[0], np.cumsum(inputs.widths)])
-        scales = {p: dict.fromkeys(net.cell.states, 1.0) for p in net.places}
-        self._float = run(net, inputs, FloatPoints(scales), keep="states")
+        self._float = run(net, inputs, FloatCentres(), keep="states")
         self._tubes = {place: _Tube(self, place) for place in net.places}
         self.scales = {place: tube.scale for place, tube in self._tubes.items()}
         self._fit(self._float)
@@ -91,6 +91,7 @@ class Propagation:
     def enclosures(self, keep: Keep) -> Trace:
         """Return what float64 alone proves of the trajectory; `keep` as in `trace`."""
         points = run(self.net, self.inputs, FloatPoints(self.scales), keep="states")
+        self._fit(points)
         trace = self._widened(points, EnclosureDomain())
         if keep == "states":
             return trace
@@ -117,14 +118,18 @@ class Propagation:
     def plan(self, goal: int, *, absolute: bool) -> Plan:
         """Return the working precision at which every result is known to `goal` bits.
 
-        It is what the bounds L say, for residuals in the proportion of the float64 run's.
+        It is what the bounds L say, for residuals in the proportion of float64's.
 
         Args:
             goal: Bits of accuracy, relative to each result that is not 0; or
             absolute: bits after the point.
         """
-        domain: Any = self._float.domain
-        errors = self._errors(domain.residuals, checked=False)
+        expected = {
+            (place, t): [arb(self._tubes[place].residual)] * width
+            for place in self.net.places
+            for t, width in enumerate(self.inputs.widths)
+        }
+        errors = self._errors(expected, checked=False)
         worst = Plan(goal, self.net.places[0], 0)
         for (place, t), row in errors.items():
             states = self._float.records[place].steps[t]
@@ -245,6 +250,7 @@ class _Tube:
         scale: The factor of each state.
         known: For each state, what a step makes of all of its box where that is one
             number, as relu does; else NaN.
+        residual: What a step in float64 loses, on a few samples.
     """
 
     def __init__(self, runs: Propagation, place: Place) -> None:
@@ -267,6 +273,7 @@ class _Tube:
             for s, size in self.net.state_sizes.items()
         }
         self.room = {s: 1 / f for s, f in self.scale.items()}
+        self.residual = self._sample_residual(points)
 
     def carried(self, k: int, error: arb, below: arb, checked: bool) -> arb:
         """Return what errors of column k's operands amount to after its step."""
@@ -362,17 +369,26 @@ class _Tube:
         )
         return EnclosureDomain().hstack([going, joining])
 
+    def _samples(self, points: Mapping[str, Enclosed]) -> dict[str, Enclosed]:
+        """Return the points of a few columns, as if they were exact."""
+        count = int(self.runs.offsets[-1])
+        columns = np.linspace(0, count - 1, min(count, _SAMPLES + 1), dtype=int)[1:]
+        mids = {n: p.mid[:, columns] for n, p in points.items()}
+        return {n: Enclosed(mid, np.zeros_like(mid)) for n, mid in mids.items()}
+
+    def _sample_residual(self, points: Mapping[str, Enclosed]) -> float:
+        _, after = self.norms.bounds(self._samples(points))
+        rads = np.vstack([after[s].rad * f for s, f in self.scale.items()])
+        found = np.sqrt((rads**2).sum(axis=0)).max(initial=0.0)
+        return float(found) if 0 < found < np.inf else 2.0**-50
+
     def _choose_scale(self, points: Mapping[str, Enclosed]) -> dict[str, float]:
         """Choose the powers of two under which a few sampled steps contract most."""
         states = self.net.cell.states
         scale = dict.fromkeys(states, 1.0)
-        count = int(self.runs.offsets[-1])
-        if len(states) == 1 or count == 0:
+        if len(states) == 1 or self.runs.offsets[-1] == 0:
             return scale
-        columns = np.linspace(0, count - 1, min(count, _SAMPLES + 1), dtype=int)[1:]
-        at = {
-            n: Enclosed(p.mid[:, columns], p.rad[:, columns]) for n, p in points.items()
-        }
+        at = self._samples(points)
         for state in states[1:]:
             worst = {}
             for factor in _FACTORS:

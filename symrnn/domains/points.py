@@ -43,6 +43,7 @@ __all__ = [
     "BallPoints",
     "BallReplay",
     "Errors",
+    "FloatCentres",
     "FloatPoints",
     "FloatReplay",
     "box_width",
@@ -193,6 +194,36 @@ _QUICK: dict[ElementwiseFunction, Callable[[list[arb]], list[arb]]] = {
     FUNCTIONS["tanh"]: _tanh,
     FUNCTIONS["sigmoid"]: _sigmoid,
 }
+
+
+class FloatCentres(EnclosureDomain):
+    """What float64 computes, radii left out: points to put boxes around."""
+
+    def matmul(self, a: Enclosed, b: Enclosed) -> Enclosed:
+        return _bare(a.mid @ b.mid)
+
+    def add(self, *terms: Enclosed) -> Enclosed:
+        return _bare(sum((t.mid for t in terms[1:]), terms[0].mid))
+
+    def hadamard(self, a: Enclosed, b: Enclosed) -> Enclosed:
+        return _bare(a.mid * b.mid)
+
+    def elementwise(self, function: ElementwiseFunction, a: Enclosed) -> Enclosed:
+        return _bare(function.numpy(a.mid))
+
+    def name_values(self, values: Any, place: Any, t: int) -> Any:
+        return {
+            s: _bare(np.nan_to_num(m.mid, nan=0.0, posinf=0.0, neginf=0.0))
+            for s, m in values.items()
+        }
+
+    @staticmethod
+    def floats(matrix: Enclosed) -> Floats:
+        return matrix.mid
+
+
+def _bare(values: Floats) -> Enclosed:
+    return Enclosed(values, np.broadcast_to(0.0, values.shape))
 
 
 class FloatPoints(EnclosureDomain, _Points):
