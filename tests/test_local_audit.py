@@ -411,3 +411,17 @@ def test_activation_of_wide_sets():
         for end in np.linspace(middle - radius, middle + radius, 7):
             exact = float(function.numpy(np.array(end)))
             assert abs(exact - image.mid[0, 0]) <= image.rad[0, 0] + 1e-15
+
+
+@pytest.mark.parametrize("options", [{"num_layers": 1}, {"proj_size": 2}])
+def test_bfloat16_products_may_take_subnormals_for_zero(torch, options):
+    """oneDNN's bfloat16 products do, whatever the layer, and are honest."""
+    kind = "LSTM" if "proj_size" in options else "GRU"
+    module = make(torch, kind, 3, 4, dtype="bfloat16", **options)
+    with torch.no_grad():
+        for name, weight in module.named_parameters():
+            if name.startswith("weight_ih"):
+                weight.fill_(2.0**-130)
+    report = symrnn.audit(module, torch.full((4, 2, 3), 2.0**127).bfloat16())
+    assert report.passed, str(report)
+    assert "may be flushed to zero" in str(report)
