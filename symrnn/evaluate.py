@@ -16,10 +16,11 @@ Note [Executors]
     Groups of sequences are evaluated independently (`symrnn.parallel`), so any
     ``concurrent.futures.Executor`` gives the same results, radii included. Digits are those
     without an executor too; radii may differ, since each group has a precision of its own.
-    Processes make balls faster, above all with ``keep="states"``: what is kept must be sent
-    back. Threads do not, since FLINT's precision belongs to the process and is locked. Exact
-    and mpmath's values are computed in one piece: their expressions share what they have in
-    common. So are digits that are asked for later; the executor may be gone by then.
+    Processes make balls faster. Threads do not, since FLINT's precision belongs to the
+    process and is locked. States come back; whoever looks at other quantities of a step
+    waits once, while they are computed from the states. Exact values (they share parts of
+    expressions) and mpmath's are computed in one piece. So are digits that are asked for
+    later; the executor may be gone by then.
 """
 
 from __future__ import annotations
@@ -147,10 +148,10 @@ def evaluate_inputs(
             digits=digits,
             places=places,
             domain=domain,
-            keep=keep,
+            keep="states",
             max_precision=max_precision,
         )
-        trace = evaluate_groups(group, net, inputs, executor)
+        trace = evaluate_groups(group, net, inputs, executor, keep)
         best = trace if domain == "ball" else None
         return trace.refined_by(_Evaluation(net, inputs, keep, max_precision, best))
     if domain == "exact":

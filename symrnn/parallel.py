@@ -8,32 +8,36 @@ Note [Independent of the split]
 
 Note [What crosses between processes]
     A network and a group's inputs go out, its values come back: balls as integers (see
-    `symrnn.domains.ball`), floats as arrays. Named quantities are put together when
-    somebody asks for them: most are never looked at, and no worker helps with it.
+    `symrnn.domains.ball`), floats as arrays. That takes about as long as computing them, so
+    only states come back. Whatever else is kept is computed here from the states, once
+    somebody asks for any of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from symrnn.domains.ball import BallDomain
 from symrnn.domains.base import Domain
 from symrnn.domains.enclosure import EnclosureDomain
+from symrnn.domains.points import BallReplay, FloatReplay
 from symrnn.errors import UndecidedError
 from symrnn.inputs import Inputs
 from symrnn.network import Network, Place
 from symrnn.program import lower
-from symrnn.run import join
+from symrnn.run import Keep, join, kept, run
 from symrnn.trace import Record, Trace
 from symrnn.workers import one_thread_a_product
 
 __all__ = ["evaluate_groups", "split_batch"]
 
-_GROUPS = 16  # of a batch that has as many sequences: work for as many workers
-_LARGEST = 8  # sequences; wider products gain little
+_GROUPS = 8  # at most, while groups can grow: single sequences take a third longer
+_LARGEST = (
+    4  # sequences; wider products gain little, and more groups occupy more workers
+)
 
 
 class _Part(NamedTuple):
@@ -48,15 +52,17 @@ def evaluate_groups(
     net: Network,
     inputs: Inputs,
     executor: Executor,
+    keep: Keep,
 ) -> Trace:
     """Evaluate groups of sequences independently, and return the trace of the batch.
 
     Args:
         evaluate: What to do with a group; its trace must be one of balls or of float64
-            enclosures. It must pickle, where workers are processes.
+            enclosures, and states are enough. It must pickle, where workers are processes.
         net: The network.
         inputs: At least one sequence.
         executor: Where groups are evaluated.
+        keep: As for `symrnn.evaluate`.
 
     Returns:
         A trace whose precision is the lowest of the groups'. It is not refined.
@@ -68,7 +74,7 @@ def evaluate_groups(
     members = split_batch(inputs)
     groups = [_select(inputs, group) for group in members]
     named = [list(group) if len(members) > 1 else [] for group in members]
-    return _joined(net, inputs, list(executor.map(work, groups, named)))
+    return _joined(net, inputs, keep, list(executor.map(work, groups, named)))
 
 
 def split_batch(inputs: Inputs) -> list[tuple[int, ...]]:
@@ -120,21 +126,24 @@ def _evaluate_group(
 # --- putting together ---------------------------------------------------------------
 
 
-def _joined(net: Network, inputs: Inputs, parts: Sequence[_Part]) -> Trace:
+def _joined(net: Network, inputs: Inputs, keep: Keep, parts: Sequence[_Part]) -> Trace:
     domain = min((part.domain for part in parts), key=_precision)
-    fixed = _fixed(net)
-    records = {}
-    for place in net.places:
-        found = [part.records[place] for part in parts]
-        records[place] = Record(
-            steps=[
-                _Joined(domain, [r.steps[t] for r in found if t < len(r.steps)], fixed)
-                for t in range(len(inputs.widths))
-            ],
-            initial=_Joined(domain, [r.initial for r in found]),
-            final=_Joined(domain, [r.final for r in found]),
-        )
-    outputs = join(net, domain, records, net.num_layers - 1)
+    states = {
+        place: _side_by_side(domain, [part.records[place] for part in parts])
+        for place in net.places
+    }
+    records: Mapping[Place, Record] = states
+    if keep != "states":
+        replay = _Replay(net, inputs, keep, domain, states)
+        records = {
+            place: Record(
+                [_Step(s, replay, place, t) for t, s in enumerate(record.steps)],
+                record.initial,
+                record.final,
+            )
+            for place, record in states.items()
+        }
+    outputs = join(net, domain, states, net.num_layers - 1)
     return Trace(net, inputs, domain, records, outputs)
 
 
@@ -142,45 +151,88 @@ def _precision(domain: Any) -> int:
     return domain.precision if isinstance(domain, BallDomain) else 53
 
 
-def _fixed(net: Network) -> frozenset[Any]:
-    """Return the names and nodes whose values have no column for each sequence.
+def _side_by_side(domain: Domain[Any], records: Sequence[Record]) -> Record:
+    """Return the states of all groups; the first has the longest sequence."""
+    running = [
+        [r.steps[t] for r in records if t < len(r.steps)]
+        for t in range(len(records[0].steps))
+    ]
+    return Record(
+        [_Columns(domain, steps) for steps in running],
+        _Columns(domain, [r.initial for r in records]),
+        _Columns(domain, [r.final for r in records]),
+    )
 
-    They depend on parameters alone. States never do: see `symrnn.run`.
-    """
-    program = lower(net.cell)
-    alone = {i.target for i in program.once} | set(program.parameters.values())
-    alone -= {program.quantities[state] for state in net.cell.states}
-    everything = {**program.quantities, **program.registers}
-    return frozenset(key for key, register in everything.items() if register in alone)
 
+class _Columns(Mapping[str, Any]):
+    """The states of several groups side by side, when asked for."""
 
-class _Joined(Mapping[Any, Any]):
-    """Values side by side that several groups have under one name, when asked for."""
-
-    def __init__(
-        self,
-        domain: Domain[Any],
-        parts: Sequence[Mapping[Any, Any]],
-        fixed: frozenset[Any] = frozenset(),
-    ) -> None:
+    def __init__(self, domain: Domain[Any], parts: Sequence[Mapping[str, Any]]) -> None:
         self._domain = domain
         self._parts = parts
-        self._fixed = fixed
-        self._known: dict[Any, Any] = {}
+        self._known: dict[str, Any] = {}
 
-    def __getitem__(self, name: Any) -> Any:
-        if name not in self._known:
-            self._known[name] = self._join(name)
-        return self._known[name]
+    def __getitem__(self, state: str) -> Any:
+        if state not in self._known:
+            with self._domain.context():
+                columns = [part[state] for part in self._parts]
+                self._known[state] = self._domain.hstack(columns)
+        return self._known[state]
 
-    def _join(self, name: Any) -> Any:
-        if name in self._fixed:
-            return self._parts[0][name]
-        with self._domain.context():
-            return self._domain.hstack([part[name] for part in self._parts])
-
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[str]:
         return iter(self._parts[0])
 
     def __len__(self) -> int:
         return len(self._parts[0])
+
+    def __ror__(self, other: dict[Any, Any]) -> dict[Any, Any]:
+        return other | dict(self)
+
+
+class _Replay:
+    """Everything that is kept of a run whose states are known."""
+
+    def __init__(
+        self,
+        net: Network,
+        inputs: Inputs,
+        keep: Keep,
+        domain: Domain[Any],
+        states: Mapping[Place, Record],
+    ) -> None:
+        self.names = kept(lower(net.cell), keep)
+        known: Domain[Any] = FloatReplay(states)
+        if isinstance(domain, BallDomain):
+            known = BallReplay(states, domain.precision)
+        self._run = partial(run, net, inputs, known, keep=keep)
+
+    @cached_property
+    def records(self) -> Mapping[Place, Record]:
+        """Computed when first asked for."""
+        with one_thread_a_product():
+            return self._run().records
+
+
+class _Step(Mapping[Any, Any]):
+    """One step: its states, and from a replay what else is kept of it."""
+
+    def __init__(
+        self, states: Mapping[Any, Any], replay: _Replay, place: Place, t: int
+    ) -> None:
+        self._states = states
+        self._replay = replay
+        self._place = place
+        self._t = t
+
+    def __getitem__(self, name: Any) -> Any:
+        if name in self._states:
+            return self._states[name]
+        if name not in self._replay.names:
+            raise KeyError(name)
+        return self._replay.records[self._place].steps[self._t][name]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._replay.names)
+
+    def __len__(self) -> int:
+        return len(self._replay.names)

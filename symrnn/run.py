@@ -13,7 +13,7 @@ from symrnn.network import Direction, Network, Place
 from symrnn.program import Program, execute, lower
 from symrnn.trace import Record, Trace
 
-__all__ = ["Keep", "join", "run"]
+__all__ = ["Keep", "join", "kept", "run"]
 
 Keep = Literal["all", "nodes", "states"]
 """What a trace remembers: every named quantity; every subexpression; or the states."""
@@ -78,7 +78,7 @@ class _Pass:
         self.sizes = net.sizes[place]
         self.widths = inputs.widths
         self.direction: Direction = place[1]
-        self.kept = _kept(program, keep)
+        self.kept = kept(program, keep)
         self.registers: dict[int, Any] = {
             register: domain.parameter(name, net.parameters[place][name], place)
             for name, register in program.parameters.items()
@@ -180,14 +180,14 @@ class _Pass:
         return {s: self.domain.hstack([part[s] for part in parts]) for s in states}
 
 
-def _kept(program: Program, keep: Keep) -> dict[Any, int]:
+def kept(program: Program, keep: Keep) -> dict[Any, int]:
     """Return what to remember of a step, under names, and nodes too where asked for."""
     if keep == "states":
         return {state: program.quantities[state] for state in program.cell.states}
-    kept: dict[Any, int] = dict(program.quantities)
+    found: dict[Any, int] = dict(program.quantities)
     if keep == "nodes":
-        kept |= {node: register for node, register in program.registers.items()}
-    return kept
+        found |= {node: register for node, register in program.registers.items()}
+    return found
 
 
 def _needed_later(program: Program, kept: Any) -> list[int]:

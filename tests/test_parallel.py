@@ -2,6 +2,7 @@
 """Whoever evaluates the parts of a batch, and however many do, the results are the same."""
 
 import pickle
+import sys
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
@@ -23,7 +24,7 @@ from tests.cases import CASES, GATES, SINGLE, arguments, sample
 from tests.test_propagation import chaotic, random_arrays
 
 H = hidden_size
-LENGTHS = [3, 1, 4, 4, 2] * 4  # 20 sequences: groups of two
+LENGTHS = [3, 1, 4, 4, 2] * 4  # 20 sequences: groups of three
 
 
 class Serial(Executor):
@@ -113,22 +114,33 @@ def test_domains_that_are_not_split(domain, executors):
         assert found.output.tolist() == plain.output.tolist()
 
 
-def test_long_sequences(executors):
+def test_propagated_errors(executors, monkeypatch):
     """Where errors are propagated instead of balls, groups plan for themselves."""
+    monkeypatch.setattr(sys.modules[evaluate.__module__], "_PLAIN_UP_TO", -1)
+    net, options = network("lstm", layers=2, both=True), {"lengths": LENGTHS}
+    serial = evaluate(net, batch(), **options, executor=executors["serial"])
+    threads = evaluate(net, batch(), **options, executor=executors["threads"])
+    assert results(serial) == results(threads)
+    assert digits(serial) == digits(evaluate(net, batch(), **options))
+    assert serial[1, "reverse", 0].i.decimal(20) == threads[1, "reverse", 0].i.decimal(
+        20
+    )
+
+
+@pytest.mark.slow
+def test_long_sequences(executors):
+    """Processes too propagate errors where a network is chaotic."""
     net, steps = chaotic(400)
     assert _growth(net, read_inputs(net, steps)) > _PLAIN_UP_TO
-    inputs = np.stack(
-        [np.asarray(steps), np.roll(np.asarray(steps), 7, axis=0)], axis=1
-    )
-    traces = {
-        name: evaluate(net, inputs, digits=8, keep="states", executor=each)
-        for name, each in executors.items()
-    }
-    found = {name: results(trace) for name, trace in traces.items()}
-    assert found["serial"] == found["threads"] == found["processes"]
-    assert digits(evaluate(net, inputs, digits=8, keep="states")) == [
-        (s, d) for s, d, _ in found["serial"]
+    inputs = np.stack([steps, np.roll(steps, 7, axis=0)], axis=1)
+    options = {"digits": 8, "keep": "states"}
+    found = [
+        results(evaluate(net, inputs, **options, executor=executors[name]))
+        for name in ("serial", "processes")
     ]
+    assert found[0] == found[1]
+    together = evaluate(net, inputs, **options)
+    assert digits(together) == [(s, d) for s, d, _ in found[0]]
 
 
 def leaky():
@@ -231,8 +243,8 @@ def test_groups_cover_the_batch(lengths):
     groups = split_batch(inputs)
     assert [b for group in groups for b in group] == list(inputs.order)
     assert len({len(group) for group in groups[:-1]}) <= 1
-    assert len(groups[-1]) <= len(groups[0]) <= 8
-    assert len(groups) >= min(9, len(lengths))
+    assert len(groups[-1]) <= len(groups[0]) <= 4
+    assert len(groups) >= min(5, len(lengths))
 
 
 # --- balls between processes --------------------------------------------------------
