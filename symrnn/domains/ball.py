@@ -27,6 +27,7 @@ import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from flint import arb, arb_mat, ctx, fmpq, fmpz
@@ -176,10 +177,10 @@ class BallDomain(Domain[Balls]):
     def split(self, a: Balls, widths: Sequence[int]) -> list[Balls]:
         if list(widths) == [a.columns]:
             return [a]
-        rows, parts, start = self.rows(a), [], 0
+        columns, parts, start = list(zip(*self.rows(a), strict=True)), [], 0
         for width in widths:
-            flat = [v for row in rows for v in row[start : start + width]]
-            parts.append(Balls(a.height, width, flat))
+            rows = zip(*columns[start : start + width], strict=True)
+            parts.append(Balls(a.height, width, list(chain.from_iterable(rows))))
             start += width
         return parts
 

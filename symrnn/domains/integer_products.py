@@ -83,15 +83,17 @@ def digits_of(rows: list[arb], columns: int) -> Digits | None:
         rows: The numbers, row by row; all exact.
         columns: How many are in a row.
     """
-    pairs = [(int(m), int(e)) for m, e in [v.man_exp() for v in rows]]
-    exponents = [e for m, e in pairs if m]
+    pairs = [v.man_exp() for v in rows]
+    mantissas, powers = [int(m) for m, _ in pairs], [int(e) for _, e in pairs]
+    exponents = [e for m, e in zip(mantissas, powers, strict=True) if m]
     if not exponents:
         return None
     lowest = min(exponents)
     if max(exponents) - lowest > _DIGIT * _MOST_DIGITS:
         return None
-    numbers = [m << (e - lowest) if m else 0 for m, e in pairs]
-    count = max([m.bit_length() for m in numbers]) // _DIGIT + 1
+    shifted = zip(mantissas, powers, strict=True)
+    numbers = [m << e - lowest if m else 0 for m, e in shifted]
+    count = max(map(int.bit_length, numbers)) // _DIGIT + 1
     if count > _MOST_DIGITS:
         return None
     top, mask = _DIGIT * (count - 1), (1 << _DIGIT) - 1

@@ -197,7 +197,7 @@ _QUICK: dict[ElementwiseFunction, Callable[[list[arb]], list[arb]]] = {
 
 
 class FloatCentres(EnclosureDomain):
-    """What float64 computes, radii left out: points to put boxes around."""
+    """What float64 computes, points to put boxes around; radii say nothing."""
 
     def matmul(self, a: Enclosed, b: Enclosed) -> Enclosed:
         return _bare(a.mid @ b.mid)
@@ -211,9 +211,17 @@ class FloatCentres(EnclosureDomain):
     def elementwise(self, function: ElementwiseFunction, a: Enclosed) -> Enclosed:
         return _bare(function.numpy(a.mid))
 
+    def vstack(self, parts: Sequence[Enclosed]) -> Enclosed:
+        return _bare(np.vstack([part.mid for part in parts]))
+
+    def hstack(self, parts: Sequence[Enclosed]) -> Enclosed:
+        return _bare(np.hstack([part.mid for part in parts]))
+
     def name_values(self, values: Any, place: Any, t: int) -> Any:
         return {
-            s: _bare(np.nan_to_num(m.mid, nan=0.0, posinf=0.0, neginf=0.0))
+            s: m
+            if (known := np.isfinite(m.mid)).all()
+            else _bare(np.where(known, m.mid, 0))
             for s, m in values.items()
         }
 
@@ -222,8 +230,11 @@ class FloatCentres(EnclosureDomain):
         return matrix.mid
 
 
+_NO_RADIUS = np.zeros((1, 1))
+
+
 def _bare(values: Floats) -> Enclosed:
-    return Enclosed(values, np.broadcast_to(0.0, values.shape))
+    return Enclosed(values, _NO_RADIUS)
 
 
 class FloatPoints(EnclosureDomain, _Points):
