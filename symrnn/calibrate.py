@@ -25,7 +25,7 @@ from symrnn.audit.activation_errors import (
     Provenance,
     nearly_subnormal,
 )
-from symrnn.audit.activations import find_errors, processor, save_errors
+from symrnn.audit.activations import find_errors, make_cache, processor, save_errors
 from symrnn.audit.kernels import kernels_of
 from symrnn.audit.report import Environment
 from symrnn.audit.torch_run import environment_of
@@ -186,6 +186,7 @@ def _calibrate_torch(
     for name in functions:
         if name not in _TORCH_FUNCTIONS:
             raise UnsupportedError(f"torch's {name} needs no measuring: it is exact")
+    make_cache()  # before minutes of measuring, not after
     # float32 comes first: oneDNN's figures for 16 bits are made of it.
     order = sorted(targets, key=lambda target: target.precision != 24)
     found: dict[tuple[str, str, str], ActivationErrors] = {}

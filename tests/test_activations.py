@@ -51,7 +51,7 @@ def errors_with(profile, underflow=0.0, target=FLOAT32) -> ActivationErrors:
         threads=2,
         profile=np.asarray(profile, np.float64),
         underflow=underflow,
-        worst=Worst(ulps=3.0, argument="-0x1.8p+1", path="tail"),
+        worst=Worst(ulps=float(np.max(profile)), argument="-0x1.8p+1", path="tail"),
     )
 
 
@@ -289,8 +289,31 @@ def claim(content):
     content["provenance"] = "proven"
 
 
+def endless(content):
+    content["profile"][1][0][0] = math.inf
+
+
+def flatter(content):
+    content["profile"] = [[[BINADES, 0.0]]] * 2
+
+
+def unmeasured(content):
+    content["arguments"] = 0
+
+
 @pytest.mark.parametrize(
-    "harm", [drop_key, shorten, spoil, not_a_number, rename, claim]
+    "harm",
+    [
+        drop_key,
+        shorten,
+        spoil,
+        not_a_number,
+        rename,
+        claim,
+        endless,
+        flatter,
+        unmeasured,
+    ],
 )
 def test_malformed_files_are_not_trusted(cache, harm):
     """The error names the file, and what to do."""

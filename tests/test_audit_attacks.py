@@ -157,3 +157,14 @@ def test_help_shows_an_example_as_lines() -> None:
     text = CliRunner().invoke(main, ["--help"]).output
     assert "\\b" not in text
     assert "  symrnn demo\n" in text
+
+
+def test_a_cache_that_cannot_be_made_is_known_before_measuring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SYMRNN_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr("symrnn.calibrate.measure", None)  # calling it would fail
+    found = CliRunner().invoke(main, ["calibrate", "--quick", "--format", "bfloat16"])
+    assert found.exit_code == 2
+    assert str(tmp_path / "file") in found.output

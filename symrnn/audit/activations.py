@@ -37,6 +37,7 @@ __all__ = [
     "assumed_errors",
     "cache_path",
     "find_errors",
+    "make_cache",
     "processor",
     "save_errors",
 ]
@@ -104,9 +105,18 @@ def save_errors(errors: ActivationErrors) -> Path:
     path = _file(key)
     if errors.provenance != _COMPLETE and _is_complete(path, key):
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_cache()
     write_text(path, json.dumps(content, indent=1) + "\n")
     return path
+
+
+def make_cache() -> None:
+    """Create the directory of measured figures, if there is none.
+
+    Raises:
+        OSError: It cannot be created.
+    """
+    _folder().mkdir(parents=True, exist_ok=True)
 
 
 def cache_path() -> Path:
@@ -145,7 +155,11 @@ def _cpu_name() -> str:
 def _file(key: dict[str, Any]) -> Path:
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     name = f"{key['function']}-{key['format']}-{digest}.json"
-    return cache_path() / "activations" / name
+    return _folder() / name
+
+
+def _folder() -> Path:
+    return cache_path() / "activations"
 
 
 def _is_complete(path: Path, key: dict[str, Any]) -> bool:
@@ -162,7 +176,7 @@ def _load(path: Path, key: dict[str, Any]) -> ActivationErrors:
             raise ValueError("it is of something else")
         if content["provenance"] not in get_args(Provenance):
             raise ValueError("its provenance is unknown")
-        return ActivationErrors(
+        errors = ActivationErrors(
             **{**key, "format": FORMATS[key["format"]]},
             provenance=content["provenance"],
             arguments=int(content["arguments"]),
@@ -171,11 +185,21 @@ def _load(path: Path, key: dict[str, Any]) -> ActivationErrors:
             worst=_worst(content["worst"]),
             worst_underflow=_worst(content["worst_underflow"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        _require_consistent(errors)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise SourceError(
             f"{path} holds no measured activations ({error}); delete it, and run "
             "`symrnn calibrate` again"
         ) from error
+    return errors
+
+
+def _require_consistent(errors: ActivationErrors) -> None:
+    """Refuse figures that nobody measures, and a profile without its own worst error."""
+    if errors.arguments < 1:
+        raise ValueError("it is of no arguments")
+    if errors.worst is None or errors.peak != errors.worst.ulps:
+        raise ValueError("its profile and its worst error are not the same")
 
 
 def _plain(worst: Worst | None) -> dict[str, Any] | None:
