@@ -93,7 +93,8 @@ def evaluate(
         keep: What the trace remembers of each step: ``"all"`` named quantities,
             ``"nodes"`` every subexpression too, ``"states"`` only the states.
         max_precision: Working precision, in bits, at which to give up.
-        executor: Where to evaluate the batch, in groups of sequences; see Note
+        executor: Where to evaluate the batch, in groups of sequences: processes are
+            faster, threads are not. Every executor gives the same results; see Note
             [Executors]. Without one, all of it is computed together, here.
 
     Raises:
@@ -106,6 +107,14 @@ def evaluate(
     ...                   cell="rnn_tanh")
     >>> symrnn.evaluate(net, [[3], [4], [5]]).output.decimal(places=4)
     [['-0.9897'], ['-0.9909'], ['-0.9984']]
+
+    Two sequences of one step, each on its own:
+
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> with ThreadPoolExecutor() as pool:
+    ...     trace = symrnn.evaluate(net, [[[3], [4]]], executor=pool)
+    >>> trace.output.decimal(places=4)
+    [[['-0.9897'], ['-0.9982']]]
     """
     network = load(net)
     inputs = read_inputs(network, x, hx, lengths=lengths)
