@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Arguments that make no sense, or nearly none: never a wrong verdict, never a riddle."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,8 @@ def test_a_cache_that_cannot_be_made_is_known_before_measuring(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SYMRNN_CACHE", str(tmp_path / "file"))
-    monkeypatch.setattr("symrnn.calibrate.measure", None)  # calling it would fail
+    module = importlib.import_module("symrnn.calibrate")
+    monkeypatch.setattr(module, "measure", None)  # calling it would fail
     found = CliRunner().invoke(main, ["calibrate", "--quick", "--format", "bfloat16"])
     assert found.exit_code == 2
     assert str(tmp_path / "file") in found.output
