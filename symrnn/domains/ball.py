@@ -255,11 +255,13 @@ def _load(pickled: bytes) -> list[arb]:
     """Return the balls that `_dump` was given."""
     rows = pickle.loads(pickled)
     bits = max((row[0].bit_length() for row in rows if len(row) > 1), default=0)
+    least = min((row[3] for row in rows if len(row) > 3), default=0)
+    nearly_exact = arb(0, (1, least - 64))
     with working_precision(bits + 2):  # so that sums of midpoints and 0 are exact
-        return [_from_integers(*row) for row in rows]
+        return [_from_integers(nearly_exact, *row) for row in rows]
 
 
-def _from_integers(mid: Any, *rest: int) -> arb:
+def _from_integers(nearly_exact: arb, mid: Any, *rest: int) -> arb:
     if not rest:
         return arb(mid)
     exponent, *radius = rest
@@ -270,7 +272,7 @@ def _from_integers(mid: Any, *rest: int) -> arb:
         return arb((mid, exponent), (rad, power))
     # python-flint rounds a radius of full length up to an even one. A sum is rounded up
     # too, by one: that of the even radius below and of next to nothing is what is wanted.
-    ball = arb((mid, exponent), (rad - 1, power)) + arb(0, (1, power - 64))
-    return (
-        ball if ball.rad() == arb((rad, power)) else arb((mid, exponent), (rad, power))
-    )
+    ball = arb((mid, exponent), (rad - 1, power)) + nearly_exact
+    if tuple(map(int, ball.rad().man_exp())) == (rad, power):
+        return ball
+    return arb((mid, exponent), (rad, power))
