@@ -19,7 +19,7 @@ from symrnn.contraction import StepNorms
 from symrnn.domains.ball import BallDomain, Balls, working_precision
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
 from symrnn.domains.points import BallPoints, box_width, with_rounding
-from symrnn.errors import UndecidedError, UnsupportedError
+from symrnn.errors import ShapeError, UndecidedError, UnsupportedError
 from symrnn.inputs import Inputs, read_inputs, require_int
 from symrnn.network import Network, Place
 from symrnn.numbers import Exact, exact_array
@@ -57,6 +57,7 @@ def stream(
         `UndecidedError` for digits beyond those known.
 
     Raises:
+        ShapeError: A step has another shape than the network takes, or the first has.
         UnsupportedError: The network has a reverse direction, which starts at the end.
         UndecidedError: A step's digits are not known; it says which, and what is.
         NotFiniteError: A parameter or input is NaN or infinite.
@@ -88,12 +89,16 @@ def stream(
 def _outputs(
     net: Network, steps: Iterable[Any], hx: Any, digits: int, precision: int
 ) -> Iterator[Array]:
-    state: _Stream | None = None
+    state, batch = None, ""
     for t, step in enumerate(steps):
         inputs = read_inputs(net, _as_sequence(net, step), hx)
         inputs.require_finite()
         if state is None:
-            state = _Stream(net, inputs, precision)
+            state, batch = _Stream(net, inputs, precision), _batch(inputs)
+        elif _batch(inputs) != batch:
+            raise ShapeError(
+                f"step {t}: expected {batch}, as the first step has, got {_batch(inputs)}"
+            )
         trace = state.advance(inputs)
         output = trace.output
         assert isinstance(output, Array)
@@ -102,6 +107,11 @@ def _outputs(
             yield output
         else:
             yield output[:, 0] if net.batch_first and output.ndim == 3 else output[0]
+
+
+def _batch(inputs: Inputs) -> str:
+    """Say what a step is of; all steps of a stream are of the same sequences."""
+    return f"a batch of {inputs.batch}" if inputs.layout.batched else "one sequence"
 
 
 def _as_sequence(net: Network, step: Any) -> Exact:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 import symrnn
 from symrnn.cli import main
-from symrnn.errors import SourceError
+from symrnn.errors import ShapeError, SourceError, UnsupportedError
 from symrnn.schedules import as_written
 from symrnn.testing import assert_explained_by_rounding
 from tests.require import require_module
@@ -170,3 +170,42 @@ def test_a_cache_that_cannot_be_made_is_known_before_measuring(
     found = CliRunner().invoke(main, ["calibrate", "--quick", "--format", "bfloat16"])
     assert found.exit_code == 2
     assert str(tmp_path / "file") in found.output
+
+
+# --- what is run --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["RNNCell", "GRUCell"])
+def test_a_state_of_a_single_step_is_counted_once(kind: str) -> None:
+    report = symrnn.audit(_layer(kind), _inputs(7, 4))
+    assert [layer.judged for layer in report.layers] == [7 * 5]
+
+
+def test_an_empty_verdict_is_no_explanation() -> None:
+    """Honest arithmetic overflows here, so that nothing can be judged."""
+    cell, x = _layer("GRUCell"), 1e30 * _inputs(1, 4)
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter.mul_(1e30)
+    with pytest.raises(UnsupportedError, match="nothing could be judged"):
+        assert_explained_by_rounding(np.full((1, 5), 0.5, np.float32), cell, x)
+
+
+def test_autocast_in_a_cell_is_refused() -> None:
+    """Its results are float32, of products in bfloat16."""
+    with (
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        pytest.raises(UnsupportedError, match="autocast is on"),
+    ):
+        symrnn.audit(_layer("GRUCell"), _inputs(7, 4))
+
+
+@pytest.mark.parametrize(
+    "shapes", [((1, 4), (3, 4)), ((3, 4), (2, 4)), ((4,), (2, 4)), ((1, 4), (4,))]
+)
+def test_a_stream_does_not_change_its_batch(shapes: tuple[Any, Any]) -> None:
+    """The states of one sequence would otherwise become those of several."""
+    stream = symrnn.stream(_layer("RNN"), [np.ones(shape) for shape in shapes])
+    next(stream)
+    with pytest.raises(ShapeError, match=r"step 1: expected .* as the first step has"):
+        next(stream)

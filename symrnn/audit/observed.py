@@ -63,7 +63,7 @@ def observe(
         parts = np.split(steps, len(net.directions), axis=2)
         outputs |= {(layer, d): p for d, p in zip(net.directions, parts, strict=True)}
     for name, array in values.items():
-        if name != "output":
+        if name not in ("output", first):  # a single step's h is shown already
             state = name.removesuffix("_n")
             size = net.state_sizes[state]
             rows = array.reshape(len(net.places), inputs.batch, size)

@@ -67,6 +67,7 @@ def run_torch(
         _require_dtype(target, "hx", state)
     inputs, notes = round_inputs(read_inputs(net, x, hx, lengths=lengths), target)
     device = next(module.parameters()).device
+    _refuse_autocast(device)
     arguments = _arguments(net, inputs, x, hx, device)
     with torch.set_grad_enabled(grad):
         environment = environment_of(target, device)
@@ -82,8 +83,8 @@ def run_torch(
         found = float_format(numbers_of(array))
         if found != target.name:
             raise UnsupportedError(
-                f"torch returned {name} as {found} from a {target.name} module (is "
-                "autocast on?); run without it, or give outputs= and dtype="
+                f"torch returned {name} as {found} from a {target.name} module; give "
+                "outputs= and dtype="
             )
     return Subject(
         name=f"{type(module).__name__}, run by torch",
@@ -96,6 +97,16 @@ def run_torch(
         environment=environment,
         notes=(*notes, *changed),
     )
+
+
+def _refuse_autocast(device: Any) -> None:
+    import torch
+
+    if torch.is_autocast_enabled(device.type):
+        raise UnsupportedError(
+            "autocast is on, so torch computes in several formats; run the audit outside "
+            "of it, or give outputs= and dtype="
+        )
 
 
 def _states(net: Network, hx: Any) -> tuple[Any, ...]:
