@@ -25,7 +25,7 @@ def check(matrix, numbers, columns=1):
     assert a is not None
     assert b is not None
     with ctx.workprec(5000):
-        found = product(a, b).entries()
+        found = product(a, b)
     for ball, expected in zip(
         found, exact_product(matrix, numbers, columns), strict=True
     ):
@@ -89,7 +89,7 @@ def test_the_product_is_rounded_at_the_working_precision():
     with ctx.workprec(200):
         numbers = [(arb(float(v)) / 3).mid() for v in rng.normal(size=7)]
     with ctx.workprec(80):
-        found = product(slices_of(matrix), digits_of(numbers, 1)).entries()
+        found = product(slices_of(matrix), digits_of(numbers, 1))
     for ball, expected in zip(found, exact_product(matrix, numbers, 1), strict=True):
         lo, hi = ball_interval(ball)
         assert lo <= expected <= hi

@@ -9,8 +9,8 @@ Note [Narrow arguments]
     precision allows. There FLINT's own tanh, and 1/(1 + e^-x), are as good as the hulls of
     `symrnn.functions`, and enclosures like those for arguments of any width. Only where
     they end in nothing finite, hulls are used. Parameters that are added are added up once;
-    products are of integers (`symrnn.domains.integer_products`). What is left of a step's
-    time is spent in FLINT.
+    products are of integers, those of all gates at once
+    (`symrnn.domains.integer_products`). What is left of a step's time is spent in FLINT.
 """
 
 from __future__ import annotations
@@ -81,34 +81,57 @@ class BallPoints(BallDomain, _Points):
     def __init__(self, precision: int, scales: Any) -> None:
         BallDomain.__init__(self, precision)
         _Points.__init__(self, scales)
-        self._slices: dict[int, Slices | None] = {}
-        self._columns: set[int] = set()
+        self._matrices: dict[int, tuple[Balls, Floats]] = {}
+        self._columns: dict[int, Balls] = {}  # so that ids stay their own
+        self._stacks: dict[tuple[int, ...], Slices | None] = {}
         self._sums: dict[tuple[int, ...], Balls] = {}
-        self._alive: list[Balls] = []  # so that ids stay their own
         self._factor: Balls | None = None
+        self._used: tuple[int, ...] = ()
+        self._products: dict[int, Balls] = {}
         self._digits: Digits | None = None
 
     def parameter(self, name: str, values: Exact, place: Any) -> Balls:
         balls = self.matrix(values)
-        self._alive.append(balls)
         if values.shape[1] == 1:
-            self._columns.add(id(balls))
+            self._columns[id(balls)] = balls
         elif values.dtype != object:
-            self._slices[id(balls)] = slices_of(values)
+            self._matrices[id(balls)] = balls, values
         return balls
 
     def matmul(self, a: Balls, b: Balls) -> Balls:
-        """Multiply, exactly and faster where a parameter meets points."""
-        slices = self._slices.get(id(a))
-        if slices is None or b.columns > _NARROW:
+        """Multiply, exactly and faster where a parameter meets points.
+
+        What the points of the last step were multiplied with, these will be as well, so
+        all of that is one product.
+        """
+        if id(a) not in self._matrices or b.columns > _NARROW:
             return super().matmul(a, b)
         if self._factor is not b:
-            exact = all(v.is_exact() for v in b.flat)
+            exact = all(map(arb.is_exact, b.flat))
             self._digits = digits_of(b.flat, b.columns) if exact else None
-            self._factor = b
-        if self._digits is None:
-            return super().matmul(a, b)
-        return Balls(a.height, b.columns, mat=product(slices, self._digits))
+            self._factor, partners = b, self._used
+            self._used, self._products = (), {}
+            if id(a) in partners:
+                self._multiply(partners, b)
+        if id(a) not in self._products:
+            self._multiply((id(a),), b)
+        self._used += (id(a),)
+        return self._products.get(id(a)) or super().matmul(a, b)
+
+    def _multiply(self, keys: tuple[int, ...], b: Balls) -> None:
+        """Write down the products of some parameters, if they can be had exactly."""
+        if keys not in self._stacks:
+            stacked = [self._matrices[key][1] for key in keys]
+            self._stacks[keys] = slices_of(np.vstack(stacked))
+        slices = self._stacks[keys]
+        if slices is None or self._digits is None:
+            return
+        flat, start = product(slices, self._digits), 0
+        for key in keys:
+            height = self._matrices[key][0].height
+            size = height * b.columns
+            self._products[key] = Balls(height, b.columns, flat[start : start + size])
+            start += size
 
     def add(self, *terms: Balls) -> Balls:
         """Add; parameters once, since their sum is the same at every step."""
