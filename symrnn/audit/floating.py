@@ -45,7 +45,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -55,6 +55,21 @@ import numpy.typing as npt
 from symrnn import directed
 from symrnn.audit.activations import ActivationErrors, assumed_errors
 from symrnn.audit.images import narrow_image
+from symrnn.audit.sets import (
+    INFLATE,
+    Floating,
+    atoms_of,
+    cross,
+    outer_of,
+    peak_of,
+    plus,
+    product,
+    products,
+    reach_of,
+    size_of,
+    total,
+    total_or_none,
+)
 from symrnn.directed import gamma
 from symrnn.domains.base import Domain, Interval
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
@@ -66,76 +81,8 @@ __all__ = ["Floating", "FloatingDomain"]
 
 Floats = npt.NDArray[np.float64]
 
-_INFLATE = 1 + 2.0**-46
-"""Above the product of the roundings of any few float64 operations here."""
 
 _TINY = 2.0**-126
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Floating:
-    """A matrix of sets of numbers that a float program may hold (features × columns).
-
-    The *exact* value, of the equations at the subject's own atoms, lies within `spread`
-    of `mid`; what the subject holds lies within `rad` of the exact value, once the
-    rounding of the polynomial that is pending has been added by
-    `FloatingDomain.settle`. ``None`` is 0 everywhere.
-
-    Attributes:
-        mid: float64.
-        rad: What the atoms' own errors can make, or ``None``.
-        spread: How far the place where it is evaluated may be from `mid`, or ``None``.
-        size: |p| of Note [Any order, any form], float64 or float32; of atoms, an upper
-            bound of what they may be, ``None`` where nobody needs it yet.
-        monomials: m there.
-        degree: d there.
-        outer: |p'| of Note [Two formats]; ``None`` where there is one format, and for
-            atoms.
-        outer_monomials: m' there.
-        outer_degree: d' there.
-        products: 1 if a matrix product waits to be stored, else 0.
-        atoms: The atoms that a polynomial is made of; none for an atom.
-    """
-
-    mid: Floats
-    rad: Floats | None = None
-    spread: Floats | None = None
-    size: npt.NDArray[Any] | None = None
-    monomials: int = 1
-    degree: int = 1
-    outer: Floats | None = None
-    outer_monomials: int = 1
-    outer_degree: int = 1
-    products: int = 0
-    atoms: tuple[Floating, ...] = ()
-
-    @property
-    def settled(self) -> bool:
-        """Whether no rounding is pending."""
-        return self.monomials + self.degree == 2 and not self.products
-
-    def columns(self, start: int, stop: int) -> Floating:
-        """Return some columns; a single column stands for all."""
-        width = self.mid.shape[1]
-        if (start == 0 and stop == width) or width == 1 != stop - start:
-            return self
-
-        def cut(values: Any) -> Any:
-            return None if values is None else values[:, start:stop]
-
-        return Floating(
-            mid=cut(self.mid),
-            rad=cut(self.rad),
-            spread=cut(self.spread),
-            size=cut(self.size),
-            monomials=self.monomials,
-            degree=self.degree,
-            outer=cut(self.outer),
-            outer_monomials=self.outer_monomials,
-            outer_degree=self.outer_degree,
-            products=self.products,
-            atoms=self.atoms,
-        )
 
 
 class FloatingDomain(Domain[Floating]):
@@ -193,7 +140,7 @@ class FloatingDomain(Domain[Floating]):
         # 32 more than the format's bits are certain to show what is not its number.
         if value.rad is not None or np.any(_rounded_off(value.mid, self.target)):
             slack = np.abs(value.mid) * 2.0**-self.target.precision + self._least
-            value = replace(value, rad=_plus(slack * _INFLATE, value.rad))
+            value = replace(value, rad=plus(slack * INFLATE, value.rad))
         return replace(value, size=self._roughly(value))
 
     def factor(self, value: Floating) -> Floating:
@@ -220,39 +167,41 @@ class FloatingDomain(Domain[Floating]):
             a, b = self.settle(a), self.settle(b)
         else:
             a, b = self._without_overflow(a), self._without_overflow(b)
-        mid = _product(a.mid, b.mid)
+        mid = product(a.mid, b.mid)
         rad = spread = None
         if a.rad is not None or b.rad is not None:
-            rad = _products((np.abs(a.mid), b.rad), (a.rad, _around(b)))
+            rad = products((np.abs(a.mid), b.rad), (a.rad, reach_of(b)))
         if a.spread is not None or b.spread is not None:
-            around = _plus(np.abs(b.mid), b.spread)
-            spread = _products((np.abs(a.mid), b.spread), (a.spread, around))
+            around = plus(np.abs(b.mid), b.spread)
+            spread = products((np.abs(a.mid), b.spread), (a.spread, around))
         return Floating(
             mid=mid,
             rad=rad,
             spread=spread,
-            size=_product(self._roughly(a), self._roughly(b)),
+            size=product(self._roughly(a), self._roughly(b)),
             monomials=a.mid.shape[1] * a.monomials * b.monomials,
             degree=a.degree + b.degree,
-            outer=_plus(np.abs(mid), rad, spread) if self.mixed else None,
+            outer=plus(np.abs(mid), rad, spread) if self.mixed else None,
             products=int(self.mixed),
-            atoms=_atoms(a, b),
+            atoms=atoms_of(a, b),
         )
 
     def add(self, *terms: Floating) -> Floating:
-        mid = _total([t.mid for t in terms])
+        mid = total([t.mid for t in terms])
         return Floating(
             mid=mid,
-            rad=_sum([t.rad for t in terms], mid.shape),
-            spread=_sum([t.spread for t in terms], mid.shape),
-            size=_sum([_size(t) for t in terms], mid.shape),
+            rad=total_or_none([t.rad for t in terms], mid.shape),
+            spread=total_or_none([t.spread for t in terms], mid.shape),
+            size=total_or_none([size_of(t) for t in terms], mid.shape),
             monomials=sum(t.monomials for t in terms),
             degree=max(t.degree for t in terms),
-            outer=_sum([_outer(t) for t in terms], mid.shape) if self.mixed else None,
+            outer=total_or_none([outer_of(t) for t in terms], mid.shape)
+            if self.mixed
+            else None,
             outer_monomials=sum(t.outer_monomials for t in terms),
             outer_degree=max(t.outer_degree for t in terms),
             products=max(t.products for t in terms),
-            atoms=_atoms(*terms),
+            atoms=atoms_of(*terms),
         )
 
     def neg(self, a: Floating) -> Floating:
@@ -260,9 +209,9 @@ class FloatingDomain(Domain[Floating]):
 
     def hadamard(self, a: Floating, b: Floating) -> Floating:
         a, b = self._without_overflow(a), self._without_overflow(b)
-        left, right = _around(a), _around(b)
-        rad = _cross(left, b.rad, a.rad, right)
-        spread = _cross(left, b.spread, a.spread, right)
+        left, right = reach_of(a), reach_of(b)
+        rad = cross(left, b.rad, a.rad, right)
+        spread = cross(left, b.spread, a.spread, right)
         return Floating(
             mid=a.mid * b.mid,
             rad=rad,
@@ -271,11 +220,11 @@ class FloatingDomain(Domain[Floating]):
             * (right if b.size is None else b.size),
             monomials=a.monomials * b.monomials,
             degree=a.degree + b.degree,
-            outer=_outer(a) * _outer(b) if self.mixed else None,
+            outer=outer_of(a) * outer_of(b) if self.mixed else None,
             outer_monomials=a.outer_monomials * b.outer_monomials,
             outer_degree=a.outer_degree + b.outer_degree,
             products=a.products + b.products,
-            atoms=_atoms(a, b),
+            atoms=atoms_of(a, b),
         )
 
     # --- roundings ---
@@ -303,20 +252,20 @@ class FloatingDomain(Domain[Floating]):
         were as many upon non-negative numbers. ``None`` at last: nowhere.
         """
         roundings = a.monomials + a.degree - 2
-        size = _size(a)
+        size = size_of(a)
         made = self.unit(roundings, self.accumulate.precision)
         bits = 24 if size.dtype == np.float32 else 53
-        # _INFLATE twice: for these few operations, and for those of `settle`.
-        slack = (1 + gamma(4 * roundings + 32, bits)) * _INFLATE
-        factor = (made + gamma(roundings)) * slack * _INFLATE
+        # INFLATE twice: for these few operations, and for those of `settle`.
+        slack = (1 + gamma(4 * roundings + 32, bits)) * INFLATE
+        factor = (made + gamma(roundings)) * slack * INFLATE
         rad = np.multiply(size, factor, dtype=np.float64)
         reach = [(size, slack + factor, as_float(self.accumulate.largest))]
         if self.mixed:
-            outer = _outer(a) + rad
+            outer = outer_of(a) + rad
             stored = a.outer_monomials + a.outer_degree - 2 + a.products
-            made = self.unit(stored, self.target.precision) * _INFLATE**2
+            made = self.unit(stored, self.target.precision) * INFLATE**2
             rad += outer * made
-            reach.append((outer, _INFLATE + made, self._largest))
+            reach.append((outer, INFLATE + made, self._largest))
         finite = None
         for values, growth, largest in reach:
             if not float(np.max(values, initial=0.0)) * growth < largest:
@@ -332,7 +281,7 @@ class FloatingDomain(Domain[Floating]):
         if self.mixed:
             stored = a.outer_monomials + a.outer_degree + a.products
             grown += self.unit(stored, self.target.precision)
-        peaks = [float(np.max(size, initial=0.0)) for size in (_size(a), _outer(a))]
+        peaks = [float(np.max(size, initial=0.0)) for size in (size_of(a), outer_of(a))]
         if grown < 1 and 8 * max(peaks) < self._largest:
             return a
         _, _, finite = self._roundings(a)
@@ -354,21 +303,21 @@ class FloatingDomain(Domain[Floating]):
             mid, rad = _image(function, a.mid, rad)
             spread, around = None, rad
         else:
-            total = (rad + a.spread) * _INFLATE
+            total = (rad + a.spread) * INFLATE
             mid, spread = _image(function, a.mid, a.spread)
             _, around = _image(function, a.mid, total)
             slope = _slope(function, a.mid, total)
-            rad = np.minimum(slope * rad * _INFLATE, 2 * around)
+            rad = np.minimum(slope * rad * INFLATE, 2 * around)
         if function.name != "relu":  # which rounds nothing
             most = np.abs(mid)
             most += around
-            most *= _INFLATE
-            within = _plus(np.zeros(()) if a.rad is None else a.rad, a.spread)
+            most *= INFLATE
+            within = plus(np.zeros(()) if a.rad is None else a.rad, a.spread)
             within = np.broadcast_to(within, mid.shape)
             rad = rad + _flat(self._errors(function).bound, a.mid, within, most)
-            rad *= _INFLATE
+            rad *= INFLATE
         elif self.flushes:
-            rad = rad * _INFLATE + _lost(self.target, flushes=True)
+            rad = rad * INFLATE + _lost(self.target, flushes=True)
         # Nothing follows from NaN, nor from infinity: Note [Overflow].
         known = a.mid if a.rad is None else a.mid + a.rad
         if not math.isfinite(float(np.sum(known))):
@@ -391,7 +340,9 @@ class FloatingDomain(Domain[Floating]):
         if self.flushes:
             lost, further = 2 * lost, a.degree - 1
         if further > 0:
-            lost *= float(np.power(max(map(_peak, a.atoms)), further))  # ∞ if too large
+            lost *= float(
+                np.power(max(map(peak_of, a.atoms)), further)
+            )  # ∞ if too large
         return 2 * lost
 
     @property
@@ -433,7 +384,7 @@ class FloatingDomain(Domain[Floating]):
 
     def rows(self, a: Floating) -> list[list[Any]]:
         a = self.settle(a)
-        radii = _plus(np.zeros_like(a.mid), a.rad, a.spread) * _INFLATE
+        radii = plus(np.zeros_like(a.mid), a.rad, a.spread) * INFLATE
         pairs = zip(a.mid.tolist(), radii.tolist(), strict=True)
         return [list(zip(mids, found, strict=True)) for mids, found in pairs]
 
@@ -464,7 +415,7 @@ class FloatingDomain(Domain[Floating]):
 
     def _roughly(self, a: Floating) -> npt.NDArray[Any]:
         """Return an upper bound of `size` in the format that sizes are computed in."""
-        size = _size(a)
+        size = size_of(a)
         if size.dtype == self.rough:
             return size
         found: npt.NDArray[Any] = size.astype(self.rough)
@@ -505,95 +456,9 @@ def _slope(function: ElementwiseFunction, mid: Floats, rad: Floats) -> Any:
         return np.inf
     value, radius = _image(function, mid, rad)
     if function.name == "tanh":
-        return (1 - np.maximum(np.abs(value) - radius, 0) ** 2) * _INFLATE + 2.0**-50
+        return (1 - np.maximum(np.abs(value) - radius, 0) ** 2) * INFLATE + 2.0**-50
     nearest = np.maximum(np.abs(value - 0.5) - radius, 0)  # s(1-s) = 1/4 - (s-1/2)^2
-    return (0.25 - nearest**2) * _INFLATE + 2.0**-50
-
-
-# --- arrays with None for zero ------------------------------------------------------
-
-
-def _size(a: Floating) -> npt.NDArray[Any]:
-    return _around(a) if a.size is None else a.size
-
-
-def _outer(a: Floating) -> Floats:
-    return _around(a) if a.outer is None else a.outer
-
-
-def _atoms(*operands: Floating) -> tuple[Floating, ...]:
-    return tuple(atom for a in operands for atom in a.atoms or (a,))
-
-
-def _peak(a: Floating) -> float:
-    """Return the largest magnitude in an atom, at least 1; see Note [Underflow].
-
-    What is not finite does not count: nothing that it is a factor of is known.
-    """
-    around = _around(a)
-    top = float(np.max(around, initial=0.0))
-    if not math.isfinite(top):
-        top = float(np.max(around, initial=0.0, where=np.isfinite(around)))
-    return max(1.0, top * _INFLATE)
-
-
-def _plus(first: Any, *rest: Floats | None) -> Any:
-    for values in rest:
-        if values is not None:
-            first = first + values
-    return first
-
-
-def _around(a: Floating) -> Floats:
-    """Return |mid| and what is around it."""
-    around = np.abs(a.mid)
-    for values in (a.spread, a.rad):
-        if values is not None and values.shape == around.shape:
-            around += values
-        elif values is not None:
-            around = around + values
-    return around
-
-
-def _product(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return a·b with columns contiguous, as all arrays of many columns are here."""
-    return (b.T @ a.T).T
-
-
-def _products(*pairs: tuple[Floats | None, Floats | None]) -> Floats | None:
-    found = [_product(a, b) for a, b in pairs if a is not None and b is not None]
-    return sum(found[1:], found[0]) if found else None
-
-
-def _cross(
-    left: Floats, inner: Floats | None, outer: Floats | None, right: Floats
-) -> Floats | None:
-    """Return left·inner + outer·right."""
-    if inner is None or outer is None:
-        return left * inner if inner is not None else _times(outer, right)
-    total = left * inner
-    total += outer * right
-    return total
-
-
-def _times(a: Floats | None, b: Floats) -> Floats | None:
-    return None if a is None else a * b
-
-
-def _sum(parts: Sequence[Any], shape: tuple[int, ...]) -> Any:
-    present = [values for values in parts if values is not None]
-    return np.broadcast_to(_total(present), shape) if present else None
-
-
-def _total(terms: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Return the sum, in one new array where the first two are as large as it will be."""
-    if len(terms) == 1:
-        return terms[0]
-    total = terms[0] + terms[1]
-    for term in terms[2:]:
-        grows = term.shape != total.shape and term.size > total.size
-        total = np.add(total, term, out=None if grows else total)
-    return total
+    return (0.25 - nearest**2) * INFLATE + 2.0**-50
 
 
 def _lost(form: FloatFormat, flushes: bool) -> float:
