@@ -23,6 +23,7 @@ Note [Balancing units]
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -250,7 +251,8 @@ class UnitNorms:
 def _largest(blocks: Floats) -> Floats:
     """Return the largest Frobenius norm of each step's blocks, rounded up."""
     squares = (blocks**2).sum(axis=(2, 3)).max(axis=1, initial=0.0)
-    found: Floats = np.sqrt(squares * _SLACK + blocks[0].size * TINY) * _SLACK
+    lost = math.prod(blocks.shape[1:]) * TINY
+    found: Floats = np.sqrt(squares * _SLACK + lost) * _SLACK
     return found
 
 

@@ -209,3 +209,10 @@ def test_a_stream_does_not_change_its_batch(shapes: tuple[Any, Any]) -> None:
     next(stream)
     with pytest.raises(ShapeError, match=r"step 1: expected .* as the first step has"):
         next(stream)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_a_sequence_of_one_step_is_enclosed(kind: str) -> None:
+    net, x = _layer(kind), _inputs(1, 4)
+    digits = symrnn.evaluate(net, x, domain="enclosure").output.decimal(12)
+    assert digits == symrnn.evaluate(net, x).output.decimal(12)
