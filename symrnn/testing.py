@@ -69,8 +69,8 @@ def assert_explained_by_rounding(
         UnsupportedError: Nothing disagrees, but some layers could not be judged, for the
             results do not show the states they start from, and the network is too big
             for a proven bound on all of it; such layers are asserted one by one, or by
-            a `tolerance`. Or nothing at all could be judged, as honest arithmetic may
-            overflow everywhere.
+            a `tolerance`. Or nothing at all could be judged: honest arithmetic may
+            overflow everywhere, or the network amplifies errors without bound.
         SourceError: The model or its outputs cannot be read.
 
     A fault of one part in 4,096 in a number near 0.03, which ``assert_close`` lets pass:
@@ -116,8 +116,9 @@ def assert_explained_by_rounding(
         )
     if not _judged_anything(report):
         raise UnsupportedError(
-            "nothing disagrees, but nothing could be judged: "
-            f"{'; '.join(report.notes) or 'honest arithmetic may overflow at every step'}"
+            "nothing disagrees, but nothing could be judged: honest arithmetic may "
+            "overflow, or return anything, everywhere. "
+            f"{'; '.join(report.notes)}".rstrip()
         )
     return report
 

@@ -216,3 +216,18 @@ def test_a_sequence_of_one_step_is_enclosed(kind: str) -> None:
     net, x = _layer(kind), _inputs(1, 4)
     digits = symrnn.evaluate(net, x, domain="enclosure").output.decimal(12)
     assert digits == symrnn.evaluate(net, x).output.decimal(12)
+
+
+def test_bounds_that_are_infinite_judge_nothing_and_say_so() -> None:
+    """Three layers with large weights amplify rounding errors to the size of states."""
+    net, x = _layer("GRU", 8, 16, num_layers=3), _inputs(60, 8)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(30)
+    outputs = _run(net, x)
+    report = symrnn.audit(net, x, outputs=outputs)
+    [note] = [n for n in report.notes if "no finite bound" in n]
+    assert note.startswith("output: ")
+    outputs[30, 3] += 0.5
+    with pytest.raises(UnsupportedError, match="no finite bound"):
+        assert_explained_by_rounding(outputs, net, x)

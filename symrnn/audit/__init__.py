@@ -227,7 +227,7 @@ def _report(
         layers=() if steps is None else steps.layers,
         unseen=() if steps is None else steps.unseen,
         causes=causes,
-        notes=(*subject.notes, *remark(causes, tensors, steps)),
+        notes=(*subject.notes, *remark(causes, tensors, steps, limits)),
         statements=tuple(state(subject.environment, limits, steps, tensors)),
         explanation=(
             tuple(explain_errors(subject, accumulate, max_precision))

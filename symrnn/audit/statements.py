@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from symrnn.audit.derived import LocalAudit
 from symrnn.audit.report import Environment, Statement, TensorReport, Verdict
 from symrnn.audit.results import Limits
@@ -29,9 +31,13 @@ def reach_verdict(
 
 
 def remark(
-    causes: Sequence[str], tensors: Sequence[TensorReport], steps: LocalAudit | None
+    causes: Sequence[str],
+    tensors: Sequence[TensorReport],
+    steps: LocalAudit | None,
+    limits: Limits,
 ) -> Iterator[str]:
     """Yield what a reader of the figures must know."""
+    yield from _of_infinite_bounds(tensors, limits)
     if steps is not None and steps.padding:
         yield (
             f"output: {steps.padding} numbers beyond a sequence's length are not 0, as "
@@ -58,6 +64,20 @@ def remark(
                 f"{t.name}: {t.overflows} elements are infinite rightly: their exact "
                 "values are beyond the largest finite number"
             )
+
+
+def _of_infinite_bounds(
+    tensors: Sequence[TensorReport], limits: Limits
+) -> Iterator[str]:
+    for t in tensors:
+        if limits.bounds is not None and t.elements:
+            infinite = np.count_nonzero(~np.isfinite(limits.bounds[t.name]))
+            if infinite:
+                yield (
+                    f"{t.name}: {infinite} of {t.elements} elements have no finite bound "
+                    "on the whole trajectory, so they are not judged; audit each layer "
+                    "with its own inputs"
+                )
 
 
 def state(
