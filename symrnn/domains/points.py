@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from flint import arb
@@ -75,79 +75,144 @@ class _Points:
         self.residuals: Errors = {}
 
 
+class _Form(NamedTuple):
+    """W_1 b_1 + W_2 b_2 + … + c_1 + …: the parameters, by their ids."""
+
+    matrices: tuple[int, ...]
+    columns: tuple[int, ...]
+
+
+class _Sum(Balls):
+    """A sum of products and columns, found when somebody looks at it."""
+
+    __slots__ = ("domain", "form", "points")
+
+    def __init__(
+        self, domain: BallPoints, height: int, form: _Form, points: tuple[Balls, ...]
+    ) -> None:
+        super().__init__(height, points[0].columns)
+        self.domain = domain
+        self.form = form
+        self.points = points
+
+    @property
+    def flat(self) -> list[arb]:
+        """The elements, row by row."""
+        if self._flat is None:
+            self._flat = self.domain.evaluate(self)
+        return self._flat
+
+
+class _Group:
+    """Sums over the same points: those of this step, and which there were in the last."""
+
+    def __init__(self) -> None:
+        self.points: tuple[Balls, ...] = ()
+        self.digits: Digits | None = None
+        self.used: tuple[_Form, ...] = ()
+        self.partners: tuple[_Form, ...] = ()
+        self.results: dict[_Form, list[arb]] = {}
+
+    def start(self, points: tuple[Balls, ...], ones: int) -> None:
+        """Take other points, if these are."""
+        if len(points) == len(self.points) and all(
+            map(operator.is_, points, self.points)
+        ):
+            return
+        self.partners, self.used, self.results = self.used, (), {}
+        self.points, columns = points, points[0].columns
+        flat = [v for b in points for v in b.flat] + [arb(1)] * (ones * columns)
+        exact = all(map(arb.is_exact, flat)) and all(map(arb.is_finite, flat))
+        self.digits = digits_of(flat, columns) if exact else None
+
+
 class BallPoints(BallDomain, _Points):
     """Steps of balls from exact points."""
+
+    batched = False  # inputs join the product of the points
 
     def __init__(self, precision: int, scales: Any) -> None:
         BallDomain.__init__(self, precision)
         _Points.__init__(self, scales)
-        self._matrices: dict[int, tuple[Balls, Floats]] = {}
-        self._columns: dict[int, Balls] = {}  # so that ids stay their own
-        self._stacks: dict[tuple[int, ...], Slices | None] = {}
-        self._sums: dict[tuple[int, ...], Balls] = {}
-        self._factor: Balls | None = None
-        self._used: tuple[int, ...] = ()
-        self._products: dict[int, Balls] = {}
-        self._digits: Digits | None = None
+        self._parameters: dict[
+            int, tuple[Balls, Floats]
+        ] = {}  # so that ids stay theirs
+        self._stacks: dict[tuple[_Form, ...], Slices | None] = {}
+        self._groups: dict[tuple[int, int], _Group] = {}
 
     def parameter(self, name: str, values: Exact, place: Any) -> Balls:
         balls = self.matrix(values)
-        if values.shape[1] == 1:
-            self._columns[id(balls)] = balls
-        elif values.dtype != object:
-            self._matrices[id(balls)] = balls, values
+        if values.dtype != object:
+            self._parameters[id(balls)] = balls, values
         return balls
 
     def matmul(self, a: Balls, b: Balls) -> Balls:
-        """Multiply, exactly and faster where a parameter meets points.
-
-        What the points of the last step were multiplied with, these will be as well, so
-        all of that is one product.
-        """
-        if id(a) not in self._matrices or b.columns > _NARROW:
+        """Multiply, exactly and faster where a parameter meets points."""
+        if id(a) not in self._parameters or b.columns > _NARROW:
             return super().matmul(a, b)
-        if self._factor is not b:
-            exact = all(map(arb.is_exact, b.flat))
-            self._digits = digits_of(b.flat, b.columns) if exact else None
-            self._factor, partners = b, self._used
-            self._used, self._products = (), {}
-            if id(a) in partners:
-                self._multiply(partners, b)
-        if id(a) not in self._products:
-            self._multiply((id(a),), b)
-        self._used += (id(a),)
-        return self._products.get(id(a)) or super().matmul(a, b)
-
-    def _multiply(self, keys: tuple[int, ...], b: Balls) -> None:
-        """Write down the products of some parameters, if they can be had exactly."""
-        if keys not in self._stacks:
-            stacked = [self._matrices[key][1] for key in keys]
-            self._stacks[keys] = slices_of(np.vstack(stacked))
-        slices = self._stacks[keys]
-        if slices is None or self._digits is None:
-            return
-        flat, start = product(slices, self._digits), 0
-        for key in keys:
-            height = self._matrices[key][0].height
-            size = height * b.columns
-            self._products[key] = Balls(height, b.columns, flat[start : start + size])
-            start += size
+        return _Sum(self, a.height, _Form((id(a),), ()), (b,))
 
     def add(self, *terms: Balls) -> Balls:
-        """Add; parameters once, since their sum is the same at every step."""
-        fixed = tuple(t for t in terms if id(t) in self._columns)
-        if len(fixed) > 1:
-            key = tuple(map(id, fixed))
-            if key not in self._sums:
-                self._sums[key] = super().add(*fixed)
-            others = [t for t in terms if id(t) not in self._columns]
-            terms = (self._sums[key], *others)
-        if len({t.columns for t in terms}) > 1 or len(terms) == 1:
+        """Add; what is a product or a parameter, all at once and exactly."""
+        sums = [t for t in terms if isinstance(t, _Sum) and t._flat is None]
+        columns = [t for t in terms if id(t) in self._parameters and t.columns == 1]
+        if sums and len(sums) + len(columns) == len(terms):
+            form = _Form(
+                tuple(m for t in sums for m in t.form.matrices),
+                (*(c for t in sums for c in t.form.columns), *map(id, columns)),
+            )
+            points = tuple(b for t in sums for b in t.points)
+            return _Sum(self, sums[0].height, form, points)
+        if len({t.columns for t in terms}) > 1:
             return super().add(*terms)
         total: Any = terms[0].flat
         for term in terms[1:]:
             total = map(operator.add, total, term.flat)
         return Balls(terms[0].height, terms[0].columns, list(total))
+
+    def evaluate(self, value: _Sum) -> list[arb]:
+        """Return the elements of a sum.
+
+        What was wanted of the points of the last step will be wanted of these as well, so
+        all of that is one product.
+        """
+        form, ones = value.form, len(value.form.columns)
+        group = self._groups.setdefault((len(value.points), ones), _Group())
+        group.start(value.points, ones)
+        if form not in group.results:
+            forms = group.partners if form in group.partners else (form,)
+            slices = self._stack(forms)
+            if group.digits is None or slices is None:
+                group.results[form] = self._one_by_one(value)
+            else:
+                flat, start = product(slices, group.digits), 0
+                for each in forms:
+                    height = self._parameters[each.matrices[0]][0].height
+                    stop = start + height * value.columns
+                    group.results[each] = flat[start:stop]
+                    start = stop
+        group.used += (form,)
+        return group.results[form]
+
+    def _stack(self, forms: tuple[_Form, ...]) -> Slices | None:
+        if forms not in self._stacks:
+            rows = [
+                np.hstack(
+                    [self._parameters[key][1] for key in (*f.matrices, *f.columns)]
+                )
+                for f in forms
+            ]
+            fits = len({row.shape[1] for row in rows}) == 1
+            self._stacks[forms] = slices_of(np.vstack(rows)) if fits else None
+        return self._stacks[forms]
+
+    def _one_by_one(self, value: _Sum) -> list[arb]:
+        pairs = zip(value.form.matrices, value.points, strict=True)
+        products = [
+            super(BallPoints, self).matmul(self._parameters[m][0], b) for m, b in pairs
+        ]
+        columns = [self._parameters[c][0] for c in value.form.columns]
+        return super().add(*products, *columns).flat
 
     def elementwise(self, function: ElementwiseFunction, a: Balls) -> Balls:
         """Apply FLINT's functions directly; see Note [Narrow arguments]."""
