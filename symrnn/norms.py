@@ -78,7 +78,7 @@ def spectral_norm_bound(
     frobenius = frobenius_bound(matrix, rad)
     if frobenius <= enough or not math.isfinite(frobenius):
         return frobenius
-    scaled, exponent = _scale(matrix)
+    scaled, exponent = _scale(matrix, _largest(matrix))
     mantissa, power = math.frexp(enough)  # far above the norm, less is enough too
     target = math.ldexp(mantissa, min(power - exponent, 64)) ** 2
     square = _squared_norm(scaled, target, orthogonal)
@@ -126,7 +126,7 @@ def vector_norm_bound(values: Any) -> float:
     largest = _largest(flat)
     if largest == 0 or not math.isfinite(largest):
         return largest if largest == 0 else math.inf
-    scaled, exponent = _scale(flat)
+    scaled, exponent = _scale(flat, largest)
     with np.errstate(under="ignore"):
         total = float(scaled @ scaled)
     return _square_root(total * (1 + 2 * gamma(flat.size + 4)) * _SLACK, exponent)
@@ -136,9 +136,9 @@ def _largest(values: Floats) -> float:
     return float(max(values.max(initial=0.0), -values.min(initial=0.0)))
 
 
-def _scale(values: Floats) -> tuple[Floats, int]:
+def _scale(values: Floats, largest: float) -> tuple[Floats, int]:
     """Return values·2^-e, whose largest magnitude is in [2^-33, 2^32), and e."""
-    _, exponent = math.frexp(_largest(values))
+    _, exponent = math.frexp(largest)
     if abs(exponent) <= 32:
         return values, 0
     with np.errstate(under="ignore"):
