@@ -29,6 +29,8 @@ LAYERS = [
     ["arrays"],
     ["trace"],
     ["run"],
+    ["slopes"],
+    ["unitwise"],
     ["contraction", "parallel"],
     ["propagation"],
     ["evaluate", "schedules", "stream", "unroll"],
