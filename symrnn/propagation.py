@@ -18,7 +18,7 @@ a sum, not a guess.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,7 +49,7 @@ __all__ = ["Plan", "Propagation"]
 
 _CONTRACTS = 1 - 2.0**-10  # what boxes add to it stays below 1
 _CHUNK = 128  # columns whose values are enclosed at once
-_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)  # that states may be scaled by
+_FARTHEST = 4.0  # from 1 that states may be scaled
 _SAMPLES = 3  # steps that decide on the factors
 
 
@@ -390,13 +390,27 @@ class _Tube:
             return scale
         at = self._samples(points)
         for state in states[1:]:
-            worst = {}
-            for factor in _FACTORS:
+
+            def growth(factor: float, state: str = state) -> float:
                 tried = scale | {state: factor}
                 norms = StepNorms(self.net, self.place, states, tried)
-                worst[factor] = float(np.sum(np.log(norms.bounds(at)[0] + 1e-300)))
-            scale[state] = min(worst, key=lambda f: (worst[f], abs(math.log2(f))))
+                return float(np.sum(np.log(norms.bounds(at)[0] + 1e-300)))
+
+            scale[state] = _descend(growth)
         return scale
+
+
+def _descend(loss: Callable[[float], float]) -> float:
+    """Walk from 1 by powers of two, in the direction in which the loss falls."""
+    best, least = 1.0, loss(1.0)
+    for ratio in (0.5, 2.0):
+        while 1 / _FARTHEST <= best * ratio <= _FARTHEST:
+            if not (found := loss(best * ratio)) < least:
+                break
+            best, least = best * ratio, found
+        if best != 1:
+            break
+    return best
 
 
 def _log2(value: arb) -> float:
