@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 import symrnn
-from symrnn.audit.attribution import attribute
-from symrnn.audit.bound import bound_errors
-from symrnn.audit.floating import FloatingDomain
+from symrnn.audit.local.floating import FloatingDomain
+from symrnn.audit.trajectory.attribution import attribute
+from symrnn.audit.trajectory.bound import bound_errors
 from symrnn.formats import FORMATS
 from symrnn.inputs import Inputs, read_inputs
 from symrnn.network import Network

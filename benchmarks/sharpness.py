@@ -23,12 +23,12 @@ import torch
 from foreign import Layer, Style, sigmoid
 
 import symrnn
-from symrnn.audit.departures import ulps
-from symrnn.audit.derived import audit_steps, floating_domain
-from symrnn.audit.local import judge_steps
-from symrnn.audit.observed import observe
-from symrnn.audit.subject import Subject, read_subject
-from symrnn.audit.torch_run import run_torch
+from symrnn.audit.local.departures import ulps
+from symrnn.audit.local.judging import judge_steps
+from symrnn.audit.local.steps import audit_steps, floating_domain
+from symrnn.audit.subjects.observed import observe
+from symrnn.audit.subjects.subject import Subject, read_subject
+from symrnn.audit.subjects.torch_run import run_torch
 from symrnn.formats import FORMATS
 
 KINDS = {"rnn_tanh": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}

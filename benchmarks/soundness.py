@@ -28,7 +28,7 @@ from networks import REGIMES, Scale, random_case, rounded, set_parameters
 
 import symrnn
 from symrnn.audit.activations import assumed_errors
-from symrnn.audit.floating import FloatingDomain
+from symrnn.audit.local.floating import FloatingDomain
 from symrnn.domains.enclosure import EnclosureDomain
 from symrnn.errors import UndecidedError
 from symrnn.formats import FORMATS

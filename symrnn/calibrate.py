@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How far the installed torch's activations are from the real functions, or anything's.
 
-Which code of torch computes them says `symrnn.audit.kernels`.
+Which code of torch computes them says `symrnn.audit.subjects.kernels`.
 
 Note [oneDNN in 16 bits]
     oneDNN's LSTM keeps gates in float32: their arguments and values are not rounded to the
@@ -26,9 +26,9 @@ from symrnn.audit.activation_errors import (
     nearly_subnormal,
 )
 from symrnn.audit.activations import find_errors, make_cache, processor, save_errors
-from symrnn.audit.kernels import kernels_of
 from symrnn.audit.report import Environment
-from symrnn.audit.torch_run import environment_of
+from symrnn.audit.subjects.kernels import kernels_of
+from symrnn.audit.subjects.torch_run import environment_of
 from symrnn.errors import SourceError, UnsupportedError
 from symrnn.formats import FORMATS, FloatFormat, find_format
 from symrnn.functions import FUNCTIONS

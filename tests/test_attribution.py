@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import symrnn
-from symrnn.audit.attribution import attribute, attribute_observed
-from symrnn.audit.observed import Observed, observe
+from symrnn.audit.subjects.observed import Observed, observe
+from symrnn.audit.trajectory.attribution import attribute, attribute_observed
 from symrnn.formats import find_emulated_format
 from symrnn.inputs import read_inputs
 from symrnn.numbers import exact_array

@@ -275,8 +275,8 @@ def test_every_form_is_deterministic():
 
 def test_conditioning_is_a_section():
     """Condition numbers come with a report, and infinite ones are still JSON."""
-    from symrnn.audit.conditioning import condition
-    from symrnn.audit.explanation import explain_conditioning
+    from symrnn.audit.trajectory.conditioning import condition
+    from symrnn.audit.trajectory.sections import explain_conditioning
     from symrnn.inputs import read_inputs
 
     weights = {"weight_ih_l0": [[1, -1]], "weight_hh_l0": [[1]]}
@@ -290,8 +290,8 @@ def test_conditioning_is_a_section():
 
 def test_attribution_is_a_section():
     """Shares of each grouping add up to 1, and every step has a figure."""
-    from symrnn.audit.attribution import attribute
-    from symrnn.audit.explanation import explain_attribution
+    from symrnn.audit.trajectory.attribution import attribute
+    from symrnn.audit.trajectory.sections import explain_attribution
     from symrnn.inputs import read_inputs
 
     weights = {
@@ -314,9 +314,9 @@ def test_attribution_is_a_section():
 
 def test_a_bound_is_a_section():
     """The largest of every step, of all layers in the table and of the last in the chart."""
-    from symrnn.audit.bound import bound_errors
-    from symrnn.audit.explanation import explain_bound
-    from symrnn.audit.floating import FloatingDomain
+    from symrnn.audit.local.floating import FloatingDomain
+    from symrnn.audit.trajectory.bound import bound_errors
+    from symrnn.audit.trajectory.sections import explain_bound
     from symrnn.formats import FORMATS
     from symrnn.inputs import read_inputs
 

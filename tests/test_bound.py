@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn.audit.bound import bound_errors
-from symrnn.audit.dual import Dual, DualDomain
-from symrnn.audit.floating import FloatingDomain
-from symrnn.audit.probability import probabilistic_unit
-from symrnn.audit.zonotope import Zonotope
+from symrnn.audit.local.floating import FloatingDomain
+from symrnn.audit.trajectory.bound import bound_errors
+from symrnn.audit.trajectory.dual import Dual, DualDomain
+from symrnn.audit.trajectory.probability import probabilistic_unit
+from symrnn.audit.trajectory.zonotope import Zonotope
 from symrnn.cells import Cell, hidden_size, input_size, previous, quantity, x
 from symrnn.directed import gamma
 from symrnn.domains.rounded import ProductOrder, RoundedDomain

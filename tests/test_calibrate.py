@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import symrnn
 from symrnn.audit.activation_errors import assumed_errors
 from symrnn.audit.activations import find_errors, save_errors
-from symrnn.audit.kernels import kernels_of, layer_kernel
+from symrnn.audit.subjects.kernels import kernels_of, layer_kernel
 from symrnn.calibrate import _elementwise_paths, _environment, _layer_paths
 from symrnn.cli import main
 from symrnn.errors import SourceError, UnsupportedError

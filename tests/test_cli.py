@@ -516,7 +516,7 @@ def test_audit_emulates_a_format(folder):
 
 
 def test_audit_hints_at_the_option_that_is_meant(folder):
-    """json is no float format."""
+    """Json is no float format."""
     result = run("audit", "model.json", "-i", "x.json", "--format", "json")
     assert 2 == result.exit_code
     assert "write --report json" in result.output

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import symrnn
-from symrnn.audit.conditioning import condition, function_condition
+from symrnn.audit.trajectory.conditioning import condition, function_condition
 from symrnn.cells import Cell, hidden_size, input_size, previous, quantity, x
 from symrnn.functions import FUNCTIONS
 from symrnn.inputs import read_inputs

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn.audit.dual import Dual, DualDomain
+from symrnn.audit.trajectory.dual import Dual, DualDomain
 from symrnn.domains.differences import Difference, DifferenceDomain, row_sums
 from symrnn.domains.enclosure import Enclosed
 from symrnn.functions import FUNCTIONS

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from symrnn.audit.activation_errors import BINADES, assumed_errors
-from symrnn.audit.images import NARROW, narrow_image
+from symrnn.audit.local.images import NARROW, narrow_image
 from symrnn.elementary import sigmoid_enclosure, tanh_enclosure
 from symrnn.formats import FORMATS
 

@@ -72,7 +72,18 @@ def test_products_are_exact(data, rows, inner, columns):
 
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize(
-    "top", [2**15 - 1, 2**15, 2**16 - 1, 2**31, 2**60 - 1, 2**60, 2**120 - 1, 2**160 - 1, 2**159]
+    "top",
+    [
+        2**15 - 1,
+        2**15,
+        2**16 - 1,
+        2**31,
+        2**60 - 1,
+        2**60,
+        2**120 - 1,
+        2**160 - 1,
+        2**159,
+    ],
 )
 def test_extreme_digits(sign, top):
     """All digits at their limits, all terms of one sign: the largest sums and carries."""

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn.audit.floating import FloatingDomain
-from symrnn.audit.rounding import round_array
+from symrnn.audit.local.floating import FloatingDomain
+from symrnn.audit.subjects.rounding import round_array
 from symrnn.cells import Cell, hidden_size, input_size, previous, quantity, x
 from symrnn.formats import FORMATS
 from symrnn.functions import FUNCTIONS
@@ -251,8 +251,8 @@ def test_an_inner_layer_is_named(torch, monkeypatch):
     wrong = make(torch, "GRU", 3, 4, num_layers=3)
     with torch.no_grad():
         wrong.bias_ih_l1[1] += 0.25
-    from symrnn.audit import derived
-    from symrnn.audit.torch_run import run_torch
+    from symrnn.audit.local import steps as derived
+    from symrnn.audit.subjects.torch_run import run_torch
 
     subject = run_torch(wrong, symrnn.load(module), sequences, None, None, grad=False)
     found = derived.audit_steps(subject)
@@ -415,7 +415,7 @@ def test_activation_of_wide_sets():
 
 @pytest.mark.parametrize("options", [{"num_layers": 1}, {"proj_size": 2}])
 def test_bfloat16_products_may_take_subnormals_for_zero(torch, options):
-    """oneDNN's bfloat16 products do, whatever the layer, and are honest."""
+    """OneDNN's bfloat16 products do, whatever the layer, and are honest."""
     kind = "LSTM" if "proj_size" in options else "GRU"
     module = make(torch, kind, 3, 4, dtype="bfloat16", **options)
     with torch.no_grad():

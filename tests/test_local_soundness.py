@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import symrnn
-from symrnn.audit.floating import FloatingDomain
+from symrnn.audit.local.floating import FloatingDomain
 from symrnn.formats import FORMATS, as_rational, nearest_float
 from tests.require import require_module
 

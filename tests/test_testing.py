@@ -213,7 +213,7 @@ def test_stacked_layers_have_a_bound_on_all_of_it(torch):
 
 def test_what_could_not_be_judged_does_not_pass(torch, monkeypatch):
     """Refused where a bound would take too long, unless wrong or a tolerance is stated."""
-    from symrnn.audit import results as limits
+    from symrnn.audit.results import limits
 
     monkeypatch.setattr(limits, "_BOUND_WORK", 0)
     module, x, results = run(torch, "GRU", num_layers=2)

@@ -6,9 +6,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any
 
-from symrnn.audit.derived import audit_steps
-from symrnn.audit.emulated import run_emulated
-from symrnn.audit.explained import explain as explain_errors
+from symrnn.audit.local.steps import audit_steps
 from symrnn.audit.report import Arithmetic as Arithmetic
 from symrnn.audit.report import ElementError as ElementError
 from symrnn.audit.report import Environment as Environment
@@ -18,12 +16,14 @@ from symrnn.audit.report import Section as Section
 from symrnn.audit.report import Statement as Statement
 from symrnn.audit.report import StepError as StepError
 from symrnn.audit.report import TensorReport as TensorReport
-from symrnn.audit.results import Limits, find_limits, judge_results
+from symrnn.audit.results.limits import Limits, find_limits, judge_results
+from symrnn.audit.results.summary import summarise_without_exact
 from symrnn.audit.statements import reach_verdict, remark, state
-from symrnn.audit.subject import Subject, read_subject
-from symrnn.audit.summary import summarise_without_exact
+from symrnn.audit.subjects.emulated import run_emulated
+from symrnn.audit.subjects.subject import Subject, read_subject
+from symrnn.audit.subjects.torch_run import run_torch
 from symrnn.audit.tolerance import Tolerance as Tolerance
-from symrnn.audit.torch_run import run_torch
+from symrnn.audit.trajectory.explain import explain as explain_errors
 from symrnn.errors import SourceError
 from symrnn.evaluate import MAX_PRECISION
 from symrnn.formats import FloatFormat

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from symrnn.audit.derived import LocalAudit
+from symrnn.audit.local.steps import LocalAudit
 from symrnn.audit.report import Environment, Statement, TensorReport, Verdict
-from symrnn.audit.results import Limits
+from symrnn.audit.results.limits import Limits
 
 __all__ = ["reach_verdict", "remark", "state"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from flint import fmpq
 
-from symrnn.audit.enclosure import Enclosure
+from symrnn.audit.results.narrow import Enclosure
 from symrnn.domains.base import Interval
 from symrnn.formats import FloatFormat, as_rational, power_of_two
 

@@ -14,9 +14,9 @@ from flint import fmpq
 from symrnn.arrays import Array, Rule
 from symrnn.audit import Report, audit
 from symrnn.audit.places import Location
-from symrnn.audit.subject import Subject, flatten, numbers_of, read_subject
-from symrnn.audit.summary import float_text
-from symrnn.audit.torch_run import run_torch
+from symrnn.audit.results.summary import float_text
+from symrnn.audit.subjects.subject import Subject, flatten, numbers_of, read_subject
+from symrnn.audit.subjects.torch_run import run_torch
 from symrnn.documents.model import (
     Block,
     Code,

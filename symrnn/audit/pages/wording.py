@@ -75,7 +75,9 @@ def _held(report: Report) -> str:
         places = "; ".join(text.partition(":")[0] for text in report.unseen)
         parts.append(f"not judged: {places}")
     derived = steps or report.tolerance is None
-    return f"{'explained by rounding' if derived else 'in tolerance'}: {'; '.join(parts)}"
+    return (
+        f"{'explained by rounding' if derived else 'in tolerance'}: {'; '.join(parts)}"
+    )
 
 
 def _held_steps(report: Report) -> Iterator[str]:

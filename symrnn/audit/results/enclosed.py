@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symrnn.audit.departures import ulps
+from symrnn.audit.local.departures import ulps
 from symrnn.audit.places import Grid
 from symrnn.audit.report import ElementError, TensorReport
-from symrnn.audit.rounding import round_array
-from symrnn.audit.subject import Subject
-from symrnn.audit.summary import float_text
+from symrnn.audit.results.summary import float_text
+from symrnn.audit.subjects.rounding import round_array
+from symrnn.audit.subjects.subject import Subject
 from symrnn.directed import up
 from symrnn.domains.enclosure import Enclosed
 from symrnn.formats import as_float, power_of_two

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn.audit.activations import ActivationErrors, find_errors
-from symrnn.audit.departures import Departure, Judged
-from symrnn.audit.floating import FloatingDomain
-from symrnn.audit.local import judge_steps
-from symrnn.audit.observed import Observed, count_padding, observe
+from symrnn.audit.local.departures import Departure, Judged
+from symrnn.audit.local.floating import FloatingDomain
+from symrnn.audit.local.judging import judge_steps
 from symrnn.audit.places import Location
 from symrnn.audit.report import Arithmetic, Environment, LayerReport, StepError
-from symrnn.audit.subject import Subject
-from symrnn.audit.summary import float_text
+from symrnn.audit.results.summary import float_text
+from symrnn.audit.subjects.observed import Observed, count_padding, observe
+from symrnn.audit.subjects.subject import Subject
 from symrnn.formats import FORMATS, FloatFormat, find_emulated_format
 from symrnn.language import Elementwise, postorder
 from symrnn.network import Network
@@ -64,7 +64,7 @@ def audit_steps(
         accumulate: The format in which it accumulates matrix products; by default what
             is known of it, or float32 for 16-bit and smaller formats, the format itself
             for others.
-        executor: See `symrnn.audit.local.judge_steps`.
+        executor: See `symrnn.audit.local.judging.judge_steps`.
 
     Raises:
         ValueError: There is no format `accumulate`, or it is less precise than the

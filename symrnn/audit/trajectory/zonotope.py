@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Zonotope:
-    """The set {G ξ : |ξ| <= 1} that contains the error; see `symrnn.audit.bound`.
+    """The set {G ξ : |ξ| <= 1} that contains the error; see `symrnn.audit.trajectory.bound`.
 
     Args:
         entry: Half the sides of the box that it is at first, (total × 1).

@@ -24,10 +24,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symrnn.audit.departures import Departure, Distances, Judged, measure_distances
-from symrnn.audit.floating import Floating, FloatingDomain
-from symrnn.audit.observed import Observed
-from symrnn.audit.phases import Phases
+from symrnn.audit.local.departures import (
+    Departure,
+    Distances,
+    Judged,
+    measure_distances,
+)
+from symrnn.audit.local.floating import Floating, FloatingDomain
+from symrnn.audit.local.phases import Phases
+from symrnn.audit.subjects.observed import Observed
 from symrnn.domains.enclosure import EnclosureDomain
 from symrnn.inputs import Inputs
 from symrnn.network import Network, Place

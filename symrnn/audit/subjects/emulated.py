@@ -13,8 +13,8 @@ import numpy.typing as npt
 from symrnn import __version__
 from symrnn.audit.places import result_names
 from symrnn.audit.report import Environment
-from symrnn.audit.rounding import round_array, round_inputs
-from symrnn.audit.subject import Subject
+from symrnn.audit.subjects.rounding import round_array, round_inputs
+from symrnn.audit.subjects.subject import Subject
 from symrnn.errors import SourceError
 from symrnn.formats import FloatFormat, find_emulated_format
 from symrnn.inputs import Inputs, read_inputs

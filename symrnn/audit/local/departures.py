@@ -2,7 +2,7 @@
 """A subject's numbers against what honest arithmetic could return, and what was found.
 
 Note [No false alarm]
-    ``mid`` and ``rad`` of `symrnn.audit.floating` are such that an honest subject is
+    ``mid`` and ``rad`` of `symrnn.audit.local.floating` are such that an honest subject is
     within. The distance is computed with one rounding; a violation must exceed the
     radius by more than that.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from symrnn.audit.floating import Floating
+from symrnn.audit.local.floating import Floating
 from symrnn.formats import FloatFormat
 from symrnn.network import Place
 

@@ -21,9 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn.arrays import Array
-from symrnn.audit.local_errors import Emulated, Seen, Source, Subject, shadow_domain
-from symrnn.audit.observed import Observed
-from symrnn.audit.propagating import Carried, Window, carry, windows_of
+from symrnn.audit.subjects.observed import Observed
+from symrnn.audit.trajectory.local_errors import (
+    Emulated,
+    Seen,
+    Source,
+    Subject,
+    shadow_domain,
+)
+from symrnn.audit.trajectory.propagating import Carried, Window, carry, windows_of
 from symrnn.domains.base import Domain
 from symrnn.errors import NotFiniteError, ShapeError
 from symrnn.evaluate import MAX_PRECISION, evaluate_inputs
@@ -153,7 +159,7 @@ def attribute(
     """Run a network in a float format and say where the error of its output came from.
 
     Every operation's own rounding error is known, and is carried to the output by
-    derivatives; see `symrnn.audit.propagating`.
+    derivatives; see `symrnn.audit.trajectory.propagating`.
 
     Args:
         net: The network.

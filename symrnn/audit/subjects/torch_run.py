@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn import __version__
-from symrnn.audit.kernels import layer_kernel
 from symrnn.audit.report import Environment
-from symrnn.audit.rounding import round_inputs
-from symrnn.audit.subject import (
+from symrnn.audit.subjects.kernels import layer_kernel
+from symrnn.audit.subjects.rounding import round_inputs
+from symrnn.audit.subjects.subject import (
     Subject,
     check_outputs,
     flatten,

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from symrnn.audit.attribution import attribute, attribute_observed
-from symrnn.audit.bound import bound_errors
-from symrnn.audit.conditioning import condition
-from symrnn.audit.derived import floating_domain
-from symrnn.audit.explanation import (
+from symrnn.audit.local.steps import floating_domain
+from symrnn.audit.report import Section
+from symrnn.audit.subjects.observed import observe
+from symrnn.audit.subjects.subject import Subject
+from symrnn.audit.trajectory.attribution import attribute, attribute_observed
+from symrnn.audit.trajectory.bound import bound_errors
+from symrnn.audit.trajectory.conditioning import condition
+from symrnn.audit.trajectory.sections import (
     explain_attribution,
     explain_bound,
     explain_conditioning,
 )
-from symrnn.audit.observed import observe
-from symrnn.audit.report import Section
-from symrnn.audit.subject import Subject
 from symrnn.errors import NotFiniteError, UnsupportedError
 
 __all__ = ["explain"]
@@ -29,7 +29,7 @@ def explain(
 
     Args:
         subject: The subject; its network and inputs are finite.
-        accumulate: As for `symrnn.audit.derived.audit_steps`.
+        accumulate: As for `symrnn.audit.local.steps.audit_steps`.
         max_precision: Of exact values.
     """
     net, inputs = subject.net, subject.inputs

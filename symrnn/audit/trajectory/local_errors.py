@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from sympy import MatrixExpr
 
-from symrnn.audit.dual import DualDomain
+from symrnn.audit.trajectory.dual import DualDomain
 from symrnn.cells import Cell
 from symrnn.domains.ball import BallDomain, Balls
 from symrnn.domains.base import Domain

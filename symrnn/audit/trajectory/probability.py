@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from symrnn.audit.floating import Floating, FloatingDomain
+from symrnn.audit.local.floating import Floating, FloatingDomain
 from symrnn.directed import gamma
 
 __all__ = ["Counting", "probabilistic_domain", "probabilistic_unit"]

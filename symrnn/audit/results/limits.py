@@ -4,7 +4,7 @@
 Note [Limits]
     A tolerance that the caller states is the limit. Otherwise the local audit decides,
     and needs none here, unless it could not see the states that a layer starts from. Then
-    the limit of each element is the proven bound of `symrnn.audit.bound`, or, where
+    the limit of each element is the proven bound of `symrnn.audit.trajectory.bound`, or, where
     that would take too long, a convention: what ``assert_close`` allows.
 """
 
@@ -16,15 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn.arrays import Array, PackedArray
-from symrnn.audit.bound import bound_errors
-from symrnn.audit.compare import compare
-from symrnn.audit.derived import LocalAudit, floating_domain
-from symrnn.audit.enclosed import compare_enclosed
-from symrnn.audit.enclosure import planned_places
+from symrnn.audit.local.steps import LocalAudit, floating_domain
 from symrnn.audit.report import TensorReport
-from symrnn.audit.subject import Subject
-from symrnn.audit.summary import summarise, summarise_without_exact
+from symrnn.audit.results.compare import compare
+from symrnn.audit.results.enclosed import compare_enclosed
+from symrnn.audit.results.narrow import planned_places
+from symrnn.audit.results.summary import summarise, summarise_without_exact
+from symrnn.audit.subjects.subject import Subject
 from symrnn.audit.tolerance import Tolerance, default_tolerance
+from symrnn.audit.trajectory.bound import bound_errors
 from symrnn.evaluate import evaluate_inputs
 from symrnn.trace import Trace
 
@@ -70,7 +70,7 @@ def find_limits(
         subject: The subject.
         steps: What the local audit could judge.
         tolerance: What the caller stated.
-        accumulate: As for `symrnn.audit.derived.audit_steps`.
+        accumulate: As for `symrnn.audit.local.steps.audit_steps`.
     """
     if tolerance is not None or not steps.unseen:
         return Limits(tolerance=tolerance)

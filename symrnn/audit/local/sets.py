@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Sets of numbers that a float program may hold, and polynomials of them.
 
-`symrnn.audit.floating` gives them their meaning; its notes define the words.
+`symrnn.audit.local.floating` gives them their meaning; its notes define the words.
 """
 
 from __future__ import annotations

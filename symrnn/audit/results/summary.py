@@ -11,11 +11,11 @@ import numpy.typing as npt
 from flint import fmpq
 
 from symrnn.arrays import Array
-from symrnn.audit.compare import Judgement
-from symrnn.audit.enclosure import Enclosure, narrow_in_ulps
 from symrnn.audit.places import Grid
 from symrnn.audit.report import ElementError, TensorReport
-from symrnn.audit.subject import Subject
+from symrnn.audit.results.compare import Judgement
+from symrnn.audit.results.narrow import Enclosure, narrow_in_ulps
+from symrnn.audit.subjects.subject import Subject
 from symrnn.errors import UndecidedError
 from symrnn.formats import FloatFormat, nearest_float, round_decimal, round_up
 from symrnn.numbers import to_fraction

@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 from sympy import MatrixExpr
 
-from symrnn.audit.dual import DualDomain, slope
+from symrnn.audit.trajectory.dual import DualDomain, slope
 from symrnn.functions import ElementwiseFunction
 from symrnn.inputs import Inputs
 from symrnn.language import Add, Elementwise, Hadamard, Matmul, Neg, Transpose

@@ -46,11 +46,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symrnn.audit.attribution import one_sequence
-from symrnn.audit.floating import Floating, FloatingDomain
+from symrnn.audit.local.floating import Floating, FloatingDomain
 from symrnn.audit.places import result_grids
-from symrnn.audit.probability import Counting, probabilistic_domain
-from symrnn.audit.zonotope import Zonotope
+from symrnn.audit.trajectory.attribution import one_sequence
+from symrnn.audit.trajectory.probability import Counting, probabilistic_domain
+from symrnn.audit.trajectory.zonotope import Zonotope
 from symrnn.directed import TINY
 from symrnn.domains.base import Domain
 from symrnn.domains.differences import SLACK, Difference, DifferenceDomain
@@ -154,7 +154,7 @@ def bound_errors(
         domain: What honest arithmetic is: format, accumulation, activation errors.
         confidence: Instead of a proof, a smaller bound that holds with this probability
             if rounding errors are independent and have mean 0; see
-            `symrnn.audit.probability`.
+            `symrnn.audit.trajectory.probability`.
         columns: How many generators are kept at most; more are tighter and slower. By
             default as many as 24 steps make.
 

@@ -54,8 +54,8 @@ import numpy.typing as npt
 
 from symrnn import directed
 from symrnn.audit.activations import ActivationErrors, assumed_errors
-from symrnn.audit.images import narrow_image
-from symrnn.audit.sets import (
+from symrnn.audit.local.images import narrow_image
+from symrnn.audit.local.sets import (
     INFLATE,
     Floating,
     atoms_of,
@@ -469,6 +469,6 @@ def _lost(form: FloatFormat, flushes: bool) -> float:
 
 def _rounded_off(values: Floats, target: FloatFormat) -> npt.NDArray[np.bool_]:
     """Tell which numbers are not the format's own."""
-    from symrnn.audit.rounding import round_array
+    from symrnn.audit.subjects.rounding import round_array
 
     return np.asarray(round_array(values, target) != values)

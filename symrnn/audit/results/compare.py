@@ -31,9 +31,9 @@ import numpy.typing as npt
 from flint import fmpq
 
 from symrnn.arrays import Array, Rule
-from symrnn.audit.enclosure import Enclosure, narrow_in_ulps
 from symrnn.audit.places import Grid
-from symrnn.audit.rounding import round_array
+from symrnn.audit.results.narrow import Enclosure, narrow_in_ulps
+from symrnn.audit.subjects.rounding import round_array
 from symrnn.audit.tolerance import Tolerance
 from symrnn.domains.base import Interval
 from symrnn.errors import UndecidedError

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from symrnn.audit.attribution import Attribution, Grouping
-from symrnn.audit.bound import ErrorBound
-from symrnn.audit.conditioning import Conditioning
 from symrnn.audit.report import Section
+from symrnn.audit.trajectory.attribution import Attribution, Grouping
+from symrnn.audit.trajectory.bound import ErrorBound
+from symrnn.audit.trajectory.conditioning import Conditioning
 
 __all__ = ["explain_attribution", "explain_bound", "explain_conditioning"]
 
@@ -33,7 +33,7 @@ def explain_conditioning(found: Conditioning) -> Section:
     """Return the condition numbers of each quantity as a section of a report.
 
     >>> import symrnn
-    >>> from symrnn.audit.conditioning import condition
+    >>> from symrnn.audit.trajectory.conditioning import condition
     >>> from symrnn.inputs import read_inputs
     >>> net = symrnn.load({"weight_ih_l0": [[1, -1]], "weight_hh_l0": [[1]]}, cell="rnn_tanh")
     >>> section = explain_conditioning(condition(net, read_inputs(net, [[3, 2]])))
@@ -72,7 +72,7 @@ def explain_attribution(found: Attribution, whose: str = "") -> Section:
         whose: Of which run, for the title.
 
     >>> import symrnn
-    >>> from symrnn.audit.attribution import attribute
+    >>> from symrnn.audit.trajectory.attribution import attribute
     >>> from symrnn.inputs import read_inputs
     >>> net = symrnn.load({"weight_ih_l0": [[1]], "weight_hh_l0": [["-0.8"]]}, cell="rnn_tanh")
     >>> found = attribute(net, read_inputs(net, [["0.3"], [1]]), "bfloat16")
@@ -86,7 +86,8 @@ def explain_attribution(found: Attribution, whose: str = "") -> Section:
         for (start, stop), part in sorted(found.by_step().items())
     }
     return Section(
-        title="Where the error of the output came from" + (f": {whose}" if whose else ""),
+        title="Where the error of the output came from"
+        + (f": {whose}" if whose else ""),
         kind="measured",
         text=f"The error has a 2-norm of {size:.4g}. What each part contributes, after it was "
         "amplified or forgotten on the way, is known to first order: the remainder is "
@@ -118,8 +119,8 @@ def explain_bound(found: ErrorBound) -> Section:
     """Return how far honest states can be from the exact ones as a section of a report.
 
     >>> import symrnn
-    >>> from symrnn.audit.bound import bound_errors
-    >>> from symrnn.audit.floating import FloatingDomain
+    >>> from symrnn.audit.trajectory.bound import bound_errors
+    >>> from symrnn.audit.local.floating import FloatingDomain
     >>> from symrnn.formats import FORMATS
     >>> from symrnn.inputs import read_inputs
     >>> net = symrnn.load({"weight_ih_l0": [[1]], "weight_hh_l0": [["1/2"]]}, cell="rnn_tanh")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from symrnn import __version__
 from symrnn.audit.places import Grid, result_grids, result_shapes
 from symrnn.audit.report import Environment
-from symrnn.audit.rounding import round_array, round_inputs
+from symrnn.audit.subjects.rounding import round_array, round_inputs
 from symrnn.errors import ShapeError, SourceError, UnsupportedError
 from symrnn.formats import FloatFormat, find_format
 from symrnn.inputs import Inputs, read_inputs
@@ -46,7 +46,7 @@ class Subject:
         notes: What a reader must know.
         inner: The outputs of the layers below the last, from the first on, as far as
             they are known; shaped as the output.
-        kernel: Which code computed its activations; see `symrnn.audit.kernels`.
+        kernel: Which code computed its activations; see `symrnn.audit.subjects.kernels`.
         original: Network and inputs that the exact values are for, if not these.
         accumulate: The format in which it accumulates matrix products, where that is
             known.

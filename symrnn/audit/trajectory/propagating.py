@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symrnn.audit.dual import Dual, DualDomain
-from symrnn.audit.local_errors import (
+from symrnn.audit.trajectory.dual import Dual, DualDomain
+from symrnn.audit.trajectory.local_errors import (
     Errors,
     Source,
     Subject,
