@@ -148,13 +148,13 @@ class _StepDomain(BallPoints):
     ) -> None:
         super().__init__(precision, scales)
         self.states: dict[Place, dict[str, Balls]] = {}
-        self._parameters: dict[tuple[Place, str], Balls] = {}
+        self._kept: dict[tuple[Place, str], Balls] = {}
 
     def parameter(self, name: str, values: Exact, place: Any) -> Balls:
         key = place, name
-        if key not in self._parameters:
-            self._parameters[key] = super().parameter(name, values, place)
-        return self._parameters[key]
+        if key not in self._kept:
+            self._kept[key] = super().parameter(name, values, place)
+        return self._kept[key]
 
     def initial(self, state: str, values: Exact, place: Any) -> Balls:
         return (
