@@ -296,7 +296,7 @@ def test_overflow_is_not_held_against_anyone():
     )
     outputs = np.array([[np.inf]], dtype=np.float16)
     report = symrnn.audit(net, [[1, 1]], outputs=outputs, accumulate="float16")
-    assert report.passed
+    assert ("undecided", False) == (report.verdict, report.passed)
     assert (0, 1) == (report.layers[0].judged, report.layers[0].unjudged)
 
 
@@ -306,7 +306,7 @@ def test_overflow_is_not_held_against_anyone():
 def test_accumulation_is_an_assumption_that_can_be_changed(torch):
     """Sums in bfloat16 are not explained by float32 sums, but by bfloat16 sums."""
     rng = np.random.default_rng(0)
-    terms = 512
+    terms = 96
     weight = np.abs(rng.normal(size=(1, terms))).astype(np.float32)
     weight = round_to_bfloat16(weight).astype(np.float32)
     total = 0.0
@@ -314,12 +314,12 @@ def test_accumulation_is_an_assumption_that_can_be_changed(torch):
         total = float(round_to_bfloat16(np.array([total + w]))[0])
     net = symrnn.load(
         {
-            "weight_ih_l0": weight / np.float32(512),
+            "weight_ih_l0": weight / np.float32(128),
             "weight_hh_l0": np.zeros((1, 1), np.float32),
         },
         cell="rnn_relu",
     )
-    outputs = np.array([[total / 512]])
+    outputs = np.array([[total / 128]])
     arguments = {"outputs": outputs, "dtype": "bfloat16", "exact": False}
     assert not symrnn.audit(net, np.ones((1, terms)), **arguments).passed
     report = symrnn.audit(net, np.ones((1, terms)), accumulate="bfloat16", **arguments)

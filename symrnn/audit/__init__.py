@@ -216,7 +216,7 @@ def _report(
         )
     deciding = steps if tolerance is None else None
     return Report(
-        verdict=reach_verdict(causes, tensors, deciding),
+        verdict=reach_verdict(causes, tensors, deciding, limits),
         subject=subject.name,
         network=repr(net),
         dtype=subject.format.name,

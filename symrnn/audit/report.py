@@ -35,7 +35,7 @@ __all__ = [
 SCHEMA = "symrnn.audit/2"
 """Version of what `Report.to_dict` returns; raised when a key changes its meaning."""
 
-Verdict = Literal["holds", "violated", "not finite"]
+Verdict = Literal["holds", "violated", "not finite", "undecided"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,7 +286,8 @@ class Report:
         verdict: ``"holds"``: every state that was judged is within its derived bound;
             or, where the caller stated a tolerance, every result is within that.
             ``"not finite"``: a parameter or input is NaN or infinite, or an output is and
-            should not be. ``"violated"``: everything else.
+            should not be. ``"undecided"``: there are results, but not one of them, and no
+            state, has a finite limit to be held to. ``"violated"``: everything else.
         subject: Whose outputs they are.
         network: The network, in short.
         dtype: The subject's float format.

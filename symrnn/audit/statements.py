@@ -15,7 +15,10 @@ __all__ = ["reach_verdict", "remark", "state"]
 
 
 def reach_verdict(
-    causes: Sequence[str], tensors: Sequence[TensorReport], steps: LocalAudit | None
+    causes: Sequence[str],
+    tensors: Sequence[TensorReport],
+    steps: LocalAudit | None,
+    limits: Limits,
 ) -> Verdict:
     """Return the verdict on a subject.
 
@@ -23,11 +26,15 @@ def reach_verdict(
         causes: Parameters and inputs that are not finite.
         tensors: What was found in each result.
         steps: What was found at each step, if that decides.
+        limits: What results were held to.
     """
     if causes or any(t.not_finite > t.overflows for t in tensors):
         return "not finite"
     beyond = any(t.violations for t in tensors) or (steps and steps.violated)
-    return "violated" if beyond else "holds"
+    if beyond:
+        return "violated"
+    judged = limits.hold or (steps and any(layer.judged for layer in steps.layers))
+    return "holds" if judged or all(t.elements == 0 for t in tensors) else "undecided"
 
 
 def remark(

@@ -40,6 +40,7 @@ _VERDICTS = {
     "holds": "All of them are within tolerance",
     "violated": "Not all of them are within tolerance",
     "not finite": "Not all of them are finite, as they should be",
+    "undecided": "None of them has a finite bound to be judged by",
 }
 
 
@@ -99,7 +100,7 @@ class Check:
 def _verdict(report: Report) -> str:
     if report.tolerance is not None:
         return f"{_VERDICTS[report.verdict]}: {report.tolerance}."
-    if report.verdict == "not finite":
+    if report.verdict in ("not finite", "undecided"):
         return f"{_VERDICTS[report.verdict]}."
     bound = f"the bound that is derived from {report.dtype} arithmetic"
     if report.passed:

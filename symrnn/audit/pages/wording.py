@@ -39,6 +39,11 @@ def headline(report: Report) -> str:
         more = len(report.causes) - 1
         return f"not finite: {report.causes[0]}" + (f", and {more} more" * (more > 0))
     found = _decisive(report)
+    if report.verdict == "undecided":
+        return (
+            "UNDECIDED: no state and no result has a finite bound to be judged by; a "
+            "tolerance would decide"
+        )
     if report.verdict == "holds" or found is None:
         return _held(report)
     if report.verdict == "not finite":

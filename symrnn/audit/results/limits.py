@@ -53,6 +53,13 @@ class Limits:
         """Whether there is a limit at all."""
         return self.tolerance is not None or self.bounds is not None
 
+    @property
+    def hold(self) -> bool:
+        """Whether any element has a finite limit."""
+        if self.bounds is None:
+            return self.tolerance is not None
+        return any(np.isfinite(found).any() for found in self.bounds.values())
+
     def of(self, name: str) -> Tolerance | npt.NDArray[np.float64] | None:
         """Return what is allowed for the elements of a result."""
         return self.tolerance if self.bounds is None else self.bounds[name]
