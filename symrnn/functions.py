@@ -255,10 +255,17 @@ def monotone_hull(evaluate: Callable[[arb], arb]) -> Callable[[arb], arb]:
 
 
 def _sigmoid_ball(x: arb) -> arb:
-    if x < -64 or not (inverse := 1 + (-x).exp()).rel_accuracy_bits() > 0:
-        power = x.exp()  # which cannot overflow
-        return power / (1 + power)
+    if x < -64:
+        return _rising(x.exp())
+    inverse = 1 + (-x).exp()
+    if x < 0 and not inverse.rel_accuracy_bits() > 0:
+        return _rising(x.exp())
     return 1 / inverse  # its one ball is not divided by itself
+
+
+def _rising(power: arb) -> arb:
+    """Return σ(x) from e^x, which cannot overflow where x is negative."""
+    return power / (1 + power)
 
 
 def _relu_ball(x: arb) -> arb:

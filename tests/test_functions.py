@@ -52,6 +52,7 @@ def image(name, ball, precision):
 
 @each_function
 @given(drawn=balls(), precision=st.sampled_from([2, 24, 53, 300]))
+@example(drawn=(arb(3), 3), precision=2)
 @example(drawn=(arb(0, 20), 20), precision=53)
 @example(drawn=(arb(-1e300), -(10**300) // 10**300), precision=53)
 @example(drawn=(arb(0, 1e40), 10**39), precision=53)

@@ -184,7 +184,8 @@ class ActivationErrors:
     def _ulps(self, mid: Floats, rad: Floats) -> Floats:
         """Return the largest number of ulps allowed on some intervals."""
         # Rounding is monotone and a is a float64: fl(mid - rad) <= a <= fl(mid + rad).
-        first, last = _position(mid - rad), _position(mid + rad)
+        with np.errstate(over="ignore"):  # infinity counts to the last binade
+            first, last = _position(mid - rad), _position(mid + rad)
         line = self._maxima[0]
         ulps = np.maximum(line.take(first), line.take(last))
         wide = np.flatnonzero(last - first > 1)  # where there are more than these two
