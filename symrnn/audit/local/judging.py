@@ -15,7 +15,7 @@ Note [Independent of the split]
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -44,9 +44,10 @@ __all__ = ["judge_steps"]
 
 Floats = npt.NDArray[np.float64]
 
-_ELEMENTS = 1 << 13  # of a state, for one step of one group: they fit in a core's cache
+_ELEMENTS = 1 << 14  # of a state, for one step of one group: they fit in a core's cache
 _COLUMNS = 256  # of a block: enough for matrix products to run at full speed
-_PART = 32  # of a part of it: what elementwise work goes through stays in cache
+_PART = 64  # of a part of it: what elementwise work goes through stays in cache
+_HEAVY = 1 << 26  # multiplications
 
 
 def judge_steps(
@@ -87,9 +88,9 @@ def judge_steps(
 
 
 def _limit(groups: Sequence[_Group]) -> AbstractContextManager[None]:
-    """Limit BLAS where there are several groups; see `symrnn.workers`."""
-    several = any(group.one_of_several for group in groups)
-    return one_thread_a_product() if several else nullcontext()
+    """Limit BLAS where its products overlap with other work; see `symrnn.workers`."""
+    overlapping = any(group.one_of_several or group.heavy for group in groups)
+    return one_thread_a_product() if overlapping else nullcontext()
 
 
 def _judge_all(
@@ -97,16 +98,38 @@ def _judge_all(
 ) -> Iterable[Judged]:
     if executor is not None:
         return executor.map(_judge, groups)
-    if workers == 1 or not any(group.one_of_several for group in groups):
+    # Two cores are busy with a group's products and its elementwise work.
+    if workers <= 2 or not any(group.one_of_several for group in groups):
         return map(_judge, groups)
     with ThreadPoolExecutor(workers) as threads:
         return list(threads.map(_judge, groups))
+
+
+def _one_ahead(
+    function: Callable[[Block], Registers], blocks: Sequence[Block]
+) -> Iterator[Registers]:
+    """Yield the function of each block, computing the next in a thread meanwhile.
+
+    Matrix products leave the interpreter alone for long enough that the two overlap.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        pending = thread.submit(function, blocks[0])
+        for block in blocks[1:]:
+            done, pending = pending, thread.submit(function, block)
+            yield done.result()
+        yield pending.result()
 
 
 # --- the work, in groups ------------------------------------------------------------
 
 Ball = tuple[Floats, Floats | None]
 """Midpoints, and radii where numbers are no floats."""
+
+Block = list[tuple[int, int]]
+"""Some steps in the order of computing, and how many sequences run at each."""
+
+Registers = dict[int, Any]
+"""Values of the domain by number of register."""
 
 
 def _ball(values: Exact) -> Ball:
@@ -136,6 +159,7 @@ class _Group:
 
     layer: _Layer
     one_of_several: bool  # of this layer and direction
+    heavy: bool  # whether products of the next block are worth a thread
     sequences: tuple[int, ...]
     widths: tuple[int, ...]
     x: Ball  # (time, sequences, features), the layer's own input
@@ -171,6 +195,7 @@ def _tasks(
             yield _Group(
                 layer=layer,
                 one_of_several=size < inputs.batch,
+                heavy=layer.weights * int(running.sum()) > _HEAVY,
                 sequences=tuple(int(b) for b in part),
                 widths=tuple(int(np.count_nonzero(running > t)) for t in range(steps)),
                 x=_part(below, (slice(steps), rows)),
@@ -208,6 +233,7 @@ class _Layer:
         self.first, *self.hidden = net.cell.states
         self.state_size = net.state_sizes[self.first]
         self.program = lower(net.cell, (self.first,))
+        self.weights = sum(array.size for array in net.parameters[place].values())
         with domain.context():
             self.parameters: dict[int, Any] = {
                 register: domain.parameter(name, net.parameters[place][name], place)
@@ -245,8 +271,10 @@ class _Judge:
         )
 
     def run(self) -> Judged:
-        for block in self._blocks(enumerate(self.group.widths), _COLUMNS):
-            registers, start = self._multiply(block), 0
+        blocks = list(self._blocks(enumerate(self.group.widths), _COLUMNS))
+        multiplied = (_one_ahead if self.group.heavy else map)(self._multiply, blocks)
+        for block, registers in zip(blocks, multiplied, strict=True):
+            start = 0
             for part in self._blocks(block, _PART):
                 width = sum(w for _, w in part)
                 self._judge_part(part, _cut(registers, start, start + width))
@@ -278,14 +306,15 @@ class _Judge:
         }
         registers = {leaf: self._atom(ball) for leaf, ball in leaves.items()}
         inputs: dict[Any, Floating] = {}
-        for affine in self.phases.affine:
-            key = (affine.leaves, len(affine.constants))
-            if key not in inputs:
-                rows = [leaves[leaf] for leaf in affine.leaves]
-                rows.append((np.ones((len(rows[0][0]), key[1])), None))
-                inputs[key] = self.domain.factor(self._atom(_joined(rows, axis=1)))
-            product = self.domain.matmul(self.layer.stacked[affine], inputs[key])
-            registers[affine.target] = product
+        with self.domain.context():  # which belongs to a thread
+            for affine in self.phases.affine:
+                key = (affine.leaves, len(affine.constants))
+                if key not in inputs:
+                    rows = [leaves[leaf] for leaf in affine.leaves]
+                    rows.append((np.ones((len(rows[0][0]), key[1])), None))
+                    inputs[key] = self.domain.factor(self._atom(_joined(rows, axis=1)))
+                product = self.domain.matmul(self.layer.stacked[affine], inputs[key])
+                registers[affine.target] = product
         return registers
 
     def _atom(self, ball: Ball) -> Floating:
