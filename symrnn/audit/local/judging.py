@@ -15,8 +15,9 @@ Note [Independent of the split]
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -105,19 +106,26 @@ def _judge_all(
         return list(threads.map(_judge, groups))
 
 
-def _one_ahead(
+def _ahead(
     function: Callable[[Block], Registers], blocks: Sequence[Block]
 ) -> Iterator[Registers]:
-    """Yield the function of each block, computing the next in a thread meanwhile.
+    """Yield the function of each block, computing the next ones in a thread meanwhile.
 
-    Matrix products leave the interpreter alone for long enough that the two overlap.
+    Matrix products leave the interpreter alone for long enough that the two overlap. Who
+    would have to wait for a product computes a later one instead.
     """
+    waiting = deque(blocks)
+    found: deque[Future[Registers]] = deque()
     with ThreadPoolExecutor(1) as thread:
-        pending = thread.submit(function, blocks[0])
-        for block in blocks[1:]:
-            done, pending = pending, thread.submit(function, block)
-            yield done.result()
-        yield pending.result()
+        while waiting or found:
+            while waiting and sum(not f.done() for f in found) < 2:
+                found.append(thread.submit(function, waiting.popleft()))
+            first = found.popleft()
+            if waiting and not first.done():
+                later: Future[Registers] = Future()
+                later.set_result(function(waiting.popleft()))
+                found.append(later)
+            yield first.result()
 
 
 # --- the work, in groups ------------------------------------------------------------
@@ -272,7 +280,7 @@ class _Judge:
 
     def run(self) -> Judged:
         blocks = list(self._blocks(enumerate(self.group.widths), _COLUMNS))
-        multiplied = (_one_ahead if self.group.heavy else map)(self._multiply, blocks)
+        multiplied = (_ahead if self.group.heavy else map)(self._multiply, blocks)
         for block, registers in zip(blocks, multiplied, strict=True):
             start = 0
             for part in self._blocks(block, _PART):
