@@ -122,8 +122,10 @@ class _Group:
         self.partners, self.used, self.results = self.used, (), {}
         self.points, columns = points, points[0].columns
         flat = [v for b in points for v in b.flat] + [arb(1)] * (ones * columns)
-        exact = all(map(arb.is_exact, flat)) and all(map(arb.is_finite, flat))
-        self.digits = digits_of(flat, columns) if exact else None
+        try:
+            self.digits = digits_of(flat, columns)
+        except ValueError:  # from man_exp: one is no exact, finite number
+            self.digits = None
 
 
 class BallPoints(BallDomain, _Points):
