@@ -23,7 +23,7 @@ Note [Pickled balls]
 
 from __future__ import annotations
 
-import pickle
+import marshal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -238,7 +238,7 @@ def _dyadic(x: arb) -> Interval:
 
 def _dump(balls: list[arb]) -> bytes:
     """Return balls as four integers each; those that are not finite, in other words."""
-    return pickle.dumps([_integers(ball) for ball in balls])
+    return marshal.dumps([_integers(ball) for ball in balls])
 
 
 def _integers(ball: arb) -> tuple[Any, ...]:
@@ -253,7 +253,7 @@ def _integers(ball: arb) -> tuple[Any, ...]:
 
 def _load(pickled: bytes) -> list[arb]:
     """Return the balls that `_dump` was given."""
-    rows = pickle.loads(pickled)
+    rows = marshal.loads(pickled)
     bits = max((row[0].bit_length() for row in rows if len(row) > 1), default=0)
     least = min((row[3] for row in rows if len(row) > 3), default=0)
     nearly_exact = arb(0, (1, least - 64))
