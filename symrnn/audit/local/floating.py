@@ -415,14 +415,17 @@ class FloatingDomain(Domain[Floating]):
 
     def _roughly(self, a: Floating) -> npt.NDArray[Any]:
         """Return an upper bound of `size` in the format that sizes are computed in."""
-        size = size_of(a)
-        if size.dtype == self.rough:
+        exact = a.size is None and a.rad is None and a.spread is None
+        size = a.mid if exact else size_of(a)
+        if size.dtype == self.rough and not exact:
             return size
         found: npt.NDArray[Any] = size.astype(self.rough)
+        if exact:  # the sign is lost where the array is half as wide
+            np.abs(found, out=found)
         found *= self.rough(1 + 2.0**-22)
         # Products of subnormal numbers take twenty times as long.
         if not float(np.min(found, initial=1.0)) >= _TINY:
-            np.maximum(found, self.rough(_TINY), out=found, where=size > 0)
+            np.maximum(found, self.rough(_TINY), out=found, where=size != 0)
         return found
 
 

@@ -319,8 +319,10 @@ class _Judge:
                 key = (affine.leaves, len(affine.constants))
                 if key not in inputs:
                     rows = [leaves[leaf] for leaf in affine.leaves]
-                    rows.append((np.ones((len(rows[0][0]), key[1])), None))
-                    inputs[key] = self.domain.factor(self._atom(_joined(rows, axis=1)))
+                    if key[1]:
+                        rows.append((np.ones((len(rows[0][0]), key[1])), None))
+                    joined = _joined(rows, axis=1) if len(rows) > 1 else rows[0]
+                    inputs[key] = self.domain.factor(self._atom(joined))
                 product = self.domain.matmul(self.layer.stacked[affine], inputs[key])
                 registers[affine.target] = product
         return registers
