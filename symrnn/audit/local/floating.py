@@ -137,7 +137,6 @@ class FloatingDomain(Domain[Floating]):
     def parameter(self, name: str, values: Exact, place: tuple[int, str]) -> Floating:
         """Take a parameter; the subject holds it rounded to its format."""
         value = self.matrix(values)
-        # 32 more than the format's bits are certain to show what is not its number.
         if value.rad is not None or np.any(_rounded_off(value.mid, self.target)):
             slack = np.abs(value.mid) * 2.0**-self.target.precision + self._least
             value = replace(value, rad=plus(slack * INFLATE, value.rad))

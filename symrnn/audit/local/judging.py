@@ -66,8 +66,8 @@ def judge_steps(
         inputs: What the subject was given.
         observed: What it returned.
         domain: What honest arithmetic means for it.
-        executor: Where groups of sequences are judged; as many threads as matrix
-            products would use by default.
+        executor: Where groups of sequences are judged; by default here, or where there
+            are more than two cores, in as many threads as matrix products would use.
 
     Returns:
         The layers and directions that could be judged. Others start from states that
@@ -292,10 +292,10 @@ class _Judge:
 
     def _blocks(
         self, steps: Iterable[tuple[int, int]], columns: int
-    ) -> Iterator[list[tuple[int, int]]]:
+    ) -> Iterator[Block]:
         """Yield (step, width) in the order of computing, so many columns at a time."""
         ordered = sorted(steps, reverse=self.layer.place[1] == "reverse")
-        block: list[tuple[int, int]] = []
+        block: Block = []
         for t, width in ordered:
             if block and sum(w for _, w in block) + width > columns:
                 yield block
@@ -304,7 +304,7 @@ class _Judge:
         if block:
             yield block
 
-    def _multiply(self, block: list[tuple[int, int]]) -> dict[int, Any]:
+    def _multiply(self, block: Block) -> Registers:
         """Return the inputs of some steps, and all that is affine in them."""
         x = [_part(self.group.x, (t, slice(width))) for t, width in block]
         before = [self._before(t, width) for t, width in block]
@@ -342,9 +342,7 @@ class _Judge:
         rest = _part(initial, slice(started, width))
         return _joined([(output[before, :started], None), rest]) if started else rest
 
-    def _judge_part(
-        self, part: list[tuple[int, int]], registers: dict[int, Any]
-    ) -> None:
+    def _judge_part(self, part: Block, registers: Registers) -> None:
         registers = self.layer.parameters | registers
         execute(self.domain, self.phases.ahead, registers, self.layer.sizes)
         if self.states:
@@ -356,9 +354,7 @@ class _Judge:
             self._compare(t, width, image.columns(start, start + width))
             start += width
 
-    def _recur(
-        self, part: list[tuple[int, int]], registers: dict[int, Any]
-    ) -> dict[int, Any]:
+    def _recur(self, part: Block, registers: Registers) -> Registers:
         """Carry hidden states through some steps; return all that was found there."""
         prepared = {r: registers[r] for r in self.phases.kept if r in registers}
         steps: list[dict[int, Any]] = []

@@ -44,11 +44,6 @@ class LocalAudit:
     padding: int
 
     @property
-    def decides(self) -> bool:
-        """Whether every layer and direction could be judged."""
-        return not self.unseen
-
-    @property
     def violated(self) -> bool:
         """Whether a state is beyond its bound, or padding is not 0."""
         return bool(self.padding) or any(layer.violations for layer in self.layers)

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from flint import fmpq
 
+from symrnn.errors import UnsupportedError
 from symrnn.formats import FloatFormat, nearest_float, round_decimal
 from symrnn.inputs import Inputs
 from symrnn.numbers import Exact, to_fraction
+from symrnn.rounding import Arithmetic
 
 __all__ = ["round_array", "round_inputs"]
 
-_NUMPY = {"float64": np.float64, "float32": np.float32, "float16": np.float16}
 _LONG = 64  # bits of a numerator or denominator that a note shows in full
 
 
@@ -29,10 +30,14 @@ def round_array(values: Exact, target: FloatFormat) -> npt.NDArray[np.float64]:
     >>> round_array(np.array([1e-50, 1 + 2.0**-8, 1e40]), FORMATS["bfloat16"]).tolist()
     [0.0, 1.0, inf]
     """
-    if values.dtype == object or target.name not in _NUMPY:
+    if values.dtype == object:
         return _round_each(values, target)
-    with np.errstate(over="ignore", under="ignore"):
-        return values.astype(_NUMPY[target.name]).astype(np.float64)
+    try:
+        arithmetic = Arithmetic(target)
+    except UnsupportedError:  # too wide for float64
+        return _round_each(values, target)
+    # A format without infinity would make another number of it.
+    return np.where(np.isinf(values), values, arithmetic.nearest(values))
 
 
 def _round_each(values: Exact, target: FloatFormat) -> npt.NDArray[np.float64]:
