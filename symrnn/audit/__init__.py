@@ -230,7 +230,7 @@ def _report(
         notes=(*subject.notes, *remark(causes, tensors, steps, limits)),
         statements=tuple(state(subject.environment, limits, steps, tensors)),
         explanation=(
-            tuple(explain_errors(subject, accumulate, max_precision))
+            tuple(explain_errors(subject, accumulate, max_precision, limits.trajectory))
             if explain and steps is not None
             else ()
         ),

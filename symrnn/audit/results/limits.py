@@ -11,6 +11,7 @@ Note [Limits]
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ from symrnn.audit.results.narrow import planned_places
 from symrnn.audit.results.summary import summarise, summarise_without_exact
 from symrnn.audit.subjects.subject import Subject
 from symrnn.audit.tolerance import Tolerance, default_tolerance
-from symrnn.audit.trajectory.bound import bound_errors
+from symrnn.audit.trajectory.bound import ErrorBound, bound_errors
 from symrnn.evaluate import evaluate_inputs
 from symrnn.trace import Trace
 
@@ -36,22 +37,27 @@ _ENCLOSED_WORK = 1 << 33  # of products of Jacobians in float64
 _BOUND_WORK = 1 << 36  # of matrix products in float64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """What results may be off by; see Note [Limits].
 
     Attributes:
         tolerance: One rule for all elements; or
-        bounds: a proven bound for each, by result.
+        trajectory: a proven bound for each.
     """
 
     tolerance: Tolerance | None = None
-    bounds: dict[str, npt.NDArray[np.float64]] | None = None
+    trajectory: ErrorBound | None = None
+
+    @cached_property
+    def bounds(self) -> dict[str, npt.NDArray[np.float64]] | None:
+        """The proven bound of each element, by result."""
+        return None if self.trajectory is None else self.trajectory.results()
 
     @property
     def decides(self) -> bool:
         """Whether there is a limit at all."""
-        return self.tolerance is not None or self.bounds is not None
+        return self.tolerance is not None or self.trajectory is not None
 
     @property
     def hold(self) -> bool:
@@ -85,8 +91,8 @@ def find_limits(
     size = sum(net.state_sizes.values())
     if sum(n * n for n in inputs.lengths) * size**3 * len(net.places) > _BOUND_WORK:
         return Limits(tolerance=default_tolerance(subject.format))
-    found = bound_errors(net, inputs, floating_domain(subject, accumulate))
-    return Limits(bounds=found.results())
+    domain = floating_domain(subject, accumulate)
+    return Limits(trajectory=bound_errors(net, inputs, domain))
 
 
 def judge_results(

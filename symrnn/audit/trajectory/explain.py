@@ -10,7 +10,7 @@ from symrnn.audit.report import Section
 from symrnn.audit.subjects.observed import observe
 from symrnn.audit.subjects.subject import Subject
 from symrnn.audit.trajectory.attribution import attribute, attribute_observed
-from symrnn.audit.trajectory.bound import bound_errors
+from symrnn.audit.trajectory.bound import ErrorBound, bound_errors
 from symrnn.audit.trajectory.conditioning import condition
 from symrnn.audit.trajectory.sections import (
     explain_attribution,
@@ -23,7 +23,10 @@ __all__ = ["explain"]
 
 
 def explain(
-    subject: Subject, accumulate: str | None, max_precision: int
+    subject: Subject,
+    accumulate: str | None,
+    max_precision: int,
+    known: ErrorBound | None = None,
 ) -> Iterator[Section]:
     """Yield the sections that explain a subject's errors, as far as there are any.
 
@@ -31,11 +34,13 @@ def explain(
         subject: The subject; its network and inputs are finite.
         accumulate: As for `symrnn.audit.local.steps.audit_steps`.
         max_precision: Of exact values.
+        known: The bound on the trajectory, where it has been computed already.
     """
     net, inputs = subject.net, subject.inputs
     if min(inputs.lengths, default=0) == 0:
         return
-    yield explain_bound(bound_errors(net, inputs, floating_domain(subject, accumulate)))
+    domain = floating_domain(subject, accumulate)
+    yield explain_bound(known or bound_errors(net, inputs, domain))
     yield explain_conditioning(condition(net, inputs))
     observed = observe(net, inputs, subject.values, subject.inner)
     shown = {(net.num_layers - 1, d) for d in net.directions} <= set(observed.outputs)
