@@ -14,11 +14,12 @@ from symrnn.documents.latex import write_latex
 from symrnn.documents.markdown import write_markdown
 from symrnn.documents.model import Document, Heading
 from symrnn.documents.opening import opening
+from symrnn.documents.options import Options
 from symrnn.documents.printed import Values
 from symrnn.documents.steps import sequences
 from symrnn.errors import UnsupportedError
 from symrnn.evaluate import evaluate_inputs
-from symrnn.inputs import read_inputs, require_int
+from symrnn.inputs import read_inputs
 from symrnn.network import Network
 from symrnn.sources import is_torch_module, load
 from symrnn.trace import Trace
@@ -101,9 +102,9 @@ def derive(
     hx: Any = None,
     *,
     lengths: Any = None,
-    digits: int = 4,
-    title: str | None = None,
     check: Any = None,
+    options: Options | None = None,
+    **choices: Any,
 ) -> Derivation:
     r"""Derive a network's outputs step by step, as a document to print.
 
@@ -117,15 +118,15 @@ def derive(
         x: Inputs, as `symrnn.evaluate` takes them.
         hx: Initial states in torch's shape; zeros by default.
         lengths: Number of steps of each sequence of a padded batch.
-        digits: Digits after the decimal point; 4 as torch prints.
-        title: What to call the document; by default it names the cell.
         check: What to hold against the derivation instead: a `symrnn.Report`, or
             somebody's ``(output, h_n)``, ``(output, h_n, c_n)`` or output alone.
+        options: How it is written, or
+        choices: any of the attributes of `Options` by name, such as ``digits=6``.
 
     Raises:
         NotFiniteError: A parameter, input or initial state is NaN or infinite.
         ShapeError: Shapes do not fit.
-        SourceError: `digits` is not a whole number from 0, or a source cannot be read.
+        SourceError: There is no such option or choice, or a source cannot be read.
 
     >>> import symrnn
     >>> weights = {"weight_ih_l0": [["-0.8769"]], "weight_hh_l0": [["-0.8218"]]}
@@ -134,20 +135,24 @@ def derive(
     >>> print(page[page.index("W_{hh} h_{1} &") :].splitlines()[0])
     W_{hh} h_{1} &\approx -0.8218 \cdot (-0.9897) \approx 0.8133 \\
     """
-    require_int(digits, "digits", 0)
+    if options is not None and choices:
+        raise TypeError(
+            f"give options= or choices, not both (got {', '.join(choices)})"
+        )
+    options = options or Options.of(choices)
     network = load(net)
     found = _find_check(net, network, x, hx, lengths, check)
     if found is not None and found.subject is not None:
         inputs = found.subject.inputs  # as the subject saw them
     else:
         inputs = read_inputs(network, x, hx, lengths=lengths)
-    trace = evaluate_inputs(network, inputs, places=digits, keep="nodes")
-    values = Values(trace, digits)
+    trace = evaluate_inputs(network, inputs, places=options.digits, keep="nodes")
+    values = Values(trace, options)
     blocks = [*sequences(values), *closing(values)]
     if found is not None:
         blocks += found.blocks(values)
     # The opening comes last: it says what the pages after it have left out.
-    heading = Heading(1, (title or f"{network.cell.name}, step by step",))
+    heading = Heading(1, (options.title or f"{network.cell.name}, step by step",))
     return Derivation(
         document=Document((heading, *opening(values), *blocks)), trace=trace
     )

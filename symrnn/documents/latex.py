@@ -16,10 +16,12 @@ from symrnn.documents.model import (
     Display,
     Document,
     Equations,
+    Figure,
     Formula,
     Heading,
     Inline,
     Paragraph,
+    Script,
     Strong,
     Table,
 )
@@ -201,6 +203,10 @@ def _block(block: Block, *, standalone: bool) -> str:
             return _environment("gather*", display_rows(block))
         case Table():
             return _table(block)
+        case Figure():
+            return ""
+        case Script():
+            return ""
 
 
 def _kept_together(rows: list[str]) -> list[str]:

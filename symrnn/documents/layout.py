@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 
 from symrnn.documents.model import (
+    Blank,
     Brackets,
     Fraction,
     Function,
@@ -78,6 +79,8 @@ def _piece(piece: Piece) -> float:
             return 0.5 + max(width(piece.top), width(piece.bottom))
         case Brackets():
             return width(piece.body) + (2.6 if is_tall(piece.body) else 1.6)
+        case Blank():
+            return 1.2 * piece.digits + 1.6
         case Matrix():
             columns = zip(*piece.rows, strict=True)
             inner = sum(max(width(cell) for cell in column) for column in columns)

@@ -11,11 +11,13 @@ from symrnn.documents.model import (
     Display,
     Document,
     Equations,
+    Figure,
     Formula,
     Heading,
     Inline,
     Math,
     Paragraph,
+    Script,
     Strong,
     Table,
 )
@@ -56,6 +58,10 @@ def _block(block: Block) -> str:
             return _environment("gathered", display_rows(block))
         case Table():
             return _table(block)
+        case Figure():
+            return ""
+        case Script():
+            return ""
 
 
 def _environment(name: str, rows: list[str]) -> str:

@@ -14,23 +14,30 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
+    "Blank",
     "Block",
     "Brackets",
     "Code",
     "Display",
     "Document",
+    "Edge",
     "Equations",
+    "Figure",
     "Formula",
     "Fraction",
     "Function",
+    "Graph",
     "Heading",
     "Inline",
     "Line",
     "Math",
     "Matrix",
+    "Node",
     "Number",
+    "Origin",
     "Paragraph",
     "Piece",
+    "Script",
     "Sign",
     "SignName",
     "Strong",
@@ -56,6 +63,29 @@ SignName = Literal[
 ]
 
 
+# --- where numbers come from --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Which value of a network something printed is, so that a reader can look it up.
+
+    Attributes:
+        quantity: A name of the cell's equations, ``h``, ``i`` or ``W_ih``, or ``x``.
+        layer: From 0; 0 for the network's input.
+        direction: ``forward`` or ``reverse``; empty for what both directions read.
+        step: From 0; -1 and the number of steps are the initial states. ``None`` for
+            parameters.
+        sequence: From 0; ``None`` for parameters.
+    """
+
+    quantity: str
+    layer: int = 0
+    direction: Literal["", "forward", "reverse"] = ""
+    step: int | None = None
+    sequence: int | None = None
+
+
 # --- mathematics --------------------------------------------------------------------
 
 
@@ -68,19 +98,22 @@ class Symbol:
         sub: Subscript, without markup.
         sup: Superscript, without markup.
         arrow: Direction of a bidirectional layer, drawn above the base.
+        tone: The quantity in whose colour it is printed, if in colour at all.
     """
 
     base: str
     sub: str = ""
     sup: str = ""
     arrow: Literal["", "right", "left"] = ""
+    tone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A decimal as it is printed, ``-0.8769``."""
+    """A decimal as it is printed, ``-0.8769``, and which value it is a copy of."""
 
     text: str
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +153,23 @@ class Matrix:
     """A matrix in square brackets, row by row; numbers stand flush right."""
 
     rows: tuple[tuple[Math, ...], ...]
+    origin: Origin | None = None
 
 
-Piece = Symbol | Number | Sign | Function | Fraction | Brackets | Matrix
+@dataclass(frozen=True, slots=True)
+class Blank:
+    """Room for a number that the reader fills in.
+
+    Attributes:
+        digits: How many digits have room.
+        answer: The key of its answer.
+    """
+
+    digits: int
+    answer: str
+
+
+Piece = Symbol | Number | Sign | Function | Fraction | Brackets | Matrix | Blank
 Math = tuple[Piece, ...]
 
 
@@ -170,10 +217,17 @@ Inline = str | Formula | Code | Strong
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading; level 1 is the title of the document, 4 the lowest."""
+    """A heading; level 1 is the title of the document, 5 the lowest.
+
+    Attributes:
+        level: 1 to 5.
+        content: Its words.
+        origin: Of the heading of a step: layer, direction, step and sequence.
+    """
 
     level: int
     content: tuple[Inline, ...]
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +247,13 @@ class Line:
         relation: ``equals``, ``approx``, or ``None`` where the line goes on with what
             the one above left open.
         right: The right-hand side; it may hold further relations.
+        result: The value that the line ends in, where it is its first appearance.
     """
 
     left: Math
     relation: Literal["equals", "approx"] | None
     right: Math
+    result: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +279,61 @@ class Table:
     align: str
 
 
-Block = Heading | Paragraph | Equations | Display | Table
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A value in the drawing of an unrolled network.
+
+    Attributes:
+        key: Its name within the drawing.
+        label: What is written in it.
+        x: From the left, in units of one step of time; dots have nodes of their own.
+        y: From the bottom, in units of the distance of two layers.
+        kind: What it is.
+        origin: The value; ``None`` for dots.
+        tone: As of a `Symbol`.
+    """
+
+    key: str
+    label: Math
+    x: float
+    y: float
+    kind: Literal["input", "initial", "state", "output", "dots"]
+    origin: Origin | None = None
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An arrow: the node `head` is computed from the node `tail`."""
+
+    tail: str
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Which value is computed from which: an unrolled network."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A drawing and what it shows, in words."""
+
+    graph: Graph
+    caption: tuple[Inline, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """Python that recomputes what stands above it; only notebooks show it."""
+
+    source: str
+
+
+Block = Heading | Paragraph | Equations | Display | Table | Figure | Script
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from symrnn.documents.exactness import rational, trace_rationals
 from symrnn.documents.layout import columns_that_fit, selected
 from symrnn.documents.model import Math, Matrix, Number, Sign
 from symrnn.documents.notation import Shown
+from symrnn.documents.options import Options
 from symrnn.formats import round_decimal
 from symrnn.language import Named, postorder
 from symrnn.network import Network, Place
@@ -41,13 +42,14 @@ class Values:
 
     Args:
         trace: Made with ``keep="nodes"``.
-        digits: Digits after the decimal point.
+        options: How numbers are printed.
     """
 
-    def __init__(self, trace: Trace, digits: int) -> None:
+    def __init__(self, trace: Trace, options: Options) -> None:
         self.trace = trace
         self.net: Network = trace.net
-        self.digits = digits
+        self.options = options
+        self.digits = options.digits
         self.shortened = False
         self._rationals = trace_rationals(trace.net, trace.inputs)
 

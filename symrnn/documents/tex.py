@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from symrnn.documents.model import (
+    Blank,
     Brackets,
     Display,
     Equations,
@@ -84,6 +85,8 @@ def _piece(piece: Piece) -> str:
             return _brackets(piece)
         case Matrix():
             return _matrix(piece)
+        case Blank():
+            return rf"\underline{{\hspace{{{0.6 * piece.digits + 0.8:.1f}em}}}}"
 
 
 def _symbol(symbol: Symbol) -> str:

@@ -70,6 +70,7 @@ from symrnn.audit.local.sets import (
     total,
     total_or_none,
 )
+from symrnn.audit.local.sizes import left_sizes, right_sizes, rough_sizes
 from symrnn.directed import gamma
 from symrnn.domains.base import Domain, Interval
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
@@ -80,9 +81,6 @@ from symrnn.numbers import Exact
 __all__ = ["Floating", "FloatingDomain"]
 
 Floats = npt.NDArray[np.float64]
-
-
-_TINY = 2.0**-126
 
 
 class FloatingDomain(Domain[Floating]):
@@ -140,11 +138,16 @@ class FloatingDomain(Domain[Floating]):
         if value.rad is not None or np.any(_rounded_off(value.mid, self.target)):
             slack = np.abs(value.mid) * 2.0**-self.target.precision + self._least
             value = replace(value, rad=plus(slack * INFLATE, value.rad))
-        return replace(value, size=self._roughly(value))
+        return replace(value, size=rough_sizes(value, self.rough))
 
-    def factor(self, value: Floating) -> Floating:
-        """Return an atom made ready to be multiplied by parameters many times."""
-        return replace(value, size=self._roughly(value))
+    def factor(self, value: Floating, group: int = 1) -> Floating:
+        """Return an atom made ready to be multiplied by parameters many times.
+
+        Args:
+            value: The atom.
+            group: As in `side_by_side`.
+        """
+        return replace(value, size=right_sizes(value, group, self.rough))
 
     def atom(
         self, mid: Floats, rad: Floats | None = None, spread: Floats | None = None
@@ -152,12 +155,17 @@ class FloatingDomain(Domain[Floating]):
         """Return numbers that the subject holds, known to within `rad` and `spread`."""
         return Floating(mid=mid, rad=rad, spread=spread)
 
-    def side_by_side(self, parts: Sequence[Floating]) -> Floating:
-        """Return parameters in one matrix, to be multiplied with inputs on top of each other."""
+    def side_by_side(self, parts: Sequence[Floating], group: int = 1) -> Floating:
+        """Return parameters in one matrix, to be multiplied with `factor`'s results.
+
+        Args:
+            parts: Parameters without radii, or a single one.
+            group: g of Note [Sizes in groups], `symrnn.audit.local.sizes`.
+        """
         if len(parts) == 1:
-            return parts[0]
-        sizes = [self._roughly(part) for part in parts]
-        return Floating(mid=np.hstack([p.mid for p in parts]), size=np.hstack(sizes))
+            return replace(parts[0], size=left_sizes(parts[0], group, self.rough))
+        joined = Floating(mid=np.hstack([p.mid for p in parts]))
+        return replace(joined, size=left_sizes(joined, group, self.rough))
 
     # --- polynomials ---
 
@@ -177,7 +185,7 @@ class FloatingDomain(Domain[Floating]):
             mid=mid,
             rad=rad,
             spread=spread,
-            size=product(self._roughly(a), self._roughly(b)),
+            size=product(rough_sizes(a, self.rough), rough_sizes(b, self.rough)),
             monomials=a.mid.shape[1] * a.monomials * b.monomials,
             degree=a.degree + b.degree,
             outer=plus(np.abs(mid), rad, spread) if self.mixed else None,
@@ -411,21 +419,6 @@ class FloatingDomain(Domain[Floating]):
             rad=column("rad"),
             spread=column("spread"),
         )
-
-    def _roughly(self, a: Floating) -> npt.NDArray[Any]:
-        """Return an upper bound of `size` in the format that sizes are computed in."""
-        exact = a.size is None and a.rad is None and a.spread is None
-        size = a.mid if exact else size_of(a)
-        if size.dtype == self.rough and not exact:
-            return size
-        found: npt.NDArray[Any] = size.astype(self.rough)
-        if exact:  # the sign is lost where the array is half as wide
-            np.abs(found, out=found)
-        found *= self.rough(1 + 2.0**-22)
-        # Products of subnormal numbers take twenty times as long.
-        if not float(np.min(found, initial=1.0)) >= _TINY:
-            np.maximum(found, self.rough(_TINY), out=found, where=size != 0)
-        return found
 
 
 # --- functions ----------------------------------------------------------------------

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from symrnn.audit.local.departures import (
     measure_distances,
 )
 from symrnn.audit.local.floating import Floating, FloatingDomain
-from symrnn.audit.local.phases import Phases
+from symrnn.audit.local.phases import Affine, Phases
 from symrnn.audit.subjects.observed import Observed
 from symrnn.domains.enclosure import EnclosureDomain
 from symrnn.inputs import Inputs
@@ -49,6 +50,9 @@ _ELEMENTS = 1 << 14  # of a state, for one step of one group: they fit in a core
 _COLUMNS = 256  # of a block: enough for matrix products to run at full speed
 _PART = 64  # of a part of it: what elementwise work goes through stays in cache
 _HEAVY = 1 << 26  # multiplications
+_GROUP = 8  # of Note [Sizes in groups], symrnn.audit.local.sizes
+_MANY = 1 << 17  # weights: from here on, sizes take more time than all else
+_NEAR = 1 / 8  # honest results of that many weights stay below a fiftieth
 
 
 def judge_steps(
@@ -227,8 +231,13 @@ def _below(net: Network, inputs: Inputs, observed: Observed, layer: int) -> Ball
 
 
 def _judge(group: _Group) -> Judged:
+    """Judge with bounds that are quick to compute, and what comes near them with others."""
     with group.layer.domain.context(), _limit([group]):
-        return _Judge(group).run()
+        if group.layer.weights < _MANY:
+            return _Judge(group, 1).run()
+        found = _Judge(group, _GROUP).run()
+        near = found.worst is not None and found.worst.ratio > _NEAR
+        return _Judge(group, 1).run() if near else found
 
 
 class _Layer:
@@ -248,26 +257,32 @@ class _Layer:
                 for name, register in self.program.parameters.items()
             }
             execute(domain, self.program.once, self.parameters, self.sizes)
-        exact = all(p.rad is None for p in self.parameters.values())
+        exact = all(p.rad is None and p.settled for p in self.parameters.values())
         self.phases = Phases(
             self.program, self.hidden, whole_sums=exact and not domain.mixed
         )
-        self.stacked = {
-            affine: domain.side_by_side(
-                [self.parameters[r] for r in affine.matrices + affine.constants]
+        self.stacked = cache(self._stack)
+
+    def _stack(self, group: int) -> dict[Affine, Floating]:
+        """Return the parameters of each affine register side by side."""
+        return {
+            affine: self.domain.side_by_side(
+                [self.parameters[r] for r in affine.matrices + affine.constants], group
             )
             for affine in self.phases.affine
         }
 
 
 class _Judge:
-    """One pass over the steps of a group."""
+    """One pass over the steps of a group, with sizes in groups of `coarseness`."""
 
-    def __init__(self, group: _Group) -> None:
+    def __init__(self, group: _Group, coarseness: int) -> None:
         self.group = group
+        self.coarseness = coarseness
         self.layer = layer = group.layer
         self.domain = layer.domain
         self.program, self.phases = layer.program, layer.phases
+        self.stacked = layer.stacked(coarseness)
         # Of all sequences; those that have ended keep what they had, others wait.
         self.states = {s: self._atom(group.initial[s]) for s in layer.hidden}
         shape = (len(group.widths), layer.state_size)
@@ -322,8 +337,10 @@ class _Judge:
                     if key[1]:
                         rows.append((np.ones((len(rows[0][0]), key[1])), None))
                     joined = _joined(rows, axis=1) if len(rows) > 1 else rows[0]
-                    inputs[key] = self.domain.factor(self._atom(joined))
-                product = self.domain.matmul(self.layer.stacked[affine], inputs[key])
+                    inputs[key] = self.domain.factor(
+                        self._atom(joined), self.coarseness
+                    )
+                product = self.domain.matmul(self.stacked[affine], inputs[key])
                 registers[affine.target] = product
         return registers
 

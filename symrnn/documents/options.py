@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The choices of an author: one frozen value, checked before anything is computed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from symrnn.errors import SourceError
+from symrnn.inputs import require_int
+
+__all__ = ["Options"]
+
+Rounding = Literal["decimals", "significant"]
+Numbers = Literal["decimal", "fraction", "closed"]
+Detail = Literal["summary", "steps", "scalars"]
+Carry = Literal["exact", "by-hand"]
+Vectors = Literal["column", "row"]
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "rounding": get_args(Rounding),
+    "numbers": get_args(Numbers),
+    "detail": get_args(Detail),
+    "carry": get_args(Carry),
+    "vectors": get_args(Vectors),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a derivation is written. Things are counted from 1, as they are printed.
+
+    Attributes:
+        title: What to call the document; by default it names the cell.
+        digits: How many digits are printed.
+        rounding: What they count: ``decimals`` after the point, or ``significant`` ones.
+        numbers: ``decimal``; ``fraction``, exact where a value is a short rational;
+            ``closed``, exact in closed form where that is short, such as tanh(3/4).
+        detail: ``summary``, the states alone; ``steps``, every equation; ``scalars``,
+            every product of two numbers too.
+        layers: Which layers; all, or as many as are readable, by default.
+        directions: Which directions, ``forward`` and ``reverse``.
+        steps: Which steps.
+        units: Which units (rows) of states and gates.
+        sequences: Which sequences of a batch.
+        notation: ``pytorch``, ``goodfellow``, ``cho``, or LaTeX for names of the cell,
+            ``{"W_ih": "U", "h": "s"}``.
+        vectors: ``column``, W x; or ``row``, x Wᵀ, as torch computes.
+        carry: ``exact``, every number rounded once for print; or ``by-hand``, every
+            intermediate result rounded as it is printed and carried on so.
+        colour: Whether each gate has a colour.
+        graph: Whether the unrolled network is drawn.
+    """
+
+    title: str | None = None
+    digits: int = 4
+    rounding: Rounding = "decimals"
+    numbers: Numbers = "decimal"
+    detail: Detail = "steps"
+    layers: tuple[int, ...] | None = None
+    directions: tuple[str, ...] | None = None
+    steps: tuple[int, ...] | None = None
+    units: tuple[int, ...] | None = None
+    sequences: tuple[int, ...] | None = None
+    notation: str | Mapping[str, str] = "pytorch"
+    vectors: Vectors = "column"
+    carry: Carry = "exact"
+    colour: bool = False
+    graph: bool = True
+
+    def __post_init__(self) -> None:
+        require_int(self.digits, "digits", 1 if self.rounding == "significant" else 0)
+        for name, known in _CHOICES.items():
+            _require_choice(name, getattr(self, name), known)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Options:
+        """Return options by name; a name that does not exist is an error.
+
+        Raises:
+            SourceError: There is no such option, or no such choice of one.
+
+        >>> Options.of({"detial": "steps"})
+        Traceback (most recent call last):
+            ...
+        symrnn.errors.SourceError: there is no option 'detial'; did you mean 'detail'?
+        """
+        known = [field.name for field in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise SourceError(f"there is no option {name!r}{suggest(name, known)}")
+        return cls(**given)
+
+
+def suggest(given: Any, known: Any) -> str:
+    """Return the end of a message: what was perhaps meant, or all there is."""
+    near = difflib.get_close_matches(str(given), list(known), n=1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; there are {', '.join(known)}"
+
+
+def _require_choice(name: str, value: Any, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise SourceError(
+            f"{name} must be one of {', '.join(known)} (got {value!r})"
+            f"{suggest(value, known) if difflib.get_close_matches(str(value), known) else ''}"
+        )
