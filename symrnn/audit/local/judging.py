@@ -233,11 +233,13 @@ def _below(net: Network, inputs: Inputs, observed: Observed, layer: int) -> Ball
 def _judge(group: _Group) -> Judged:
     """Judge with bounds that are quick to compute, and what comes near them with others."""
     with group.layer.domain.context(), _limit([group]):
-        if group.layer.weights < _MANY:
+        layer = group.layer
+        if layer.weights < _MANY or layer.domain.rough is not np.float32:
             return _Judge(group, 1).run()
         found = _Judge(group, _GROUP).run()
         near = found.worst is not None and found.worst.ratio > _NEAR
-        return _Judge(group, 1).run() if near else found
+        # Norms of numbers close to the largest one overflow where these do not.
+        return _Judge(group, 1).run() if near or found.unjudged else found
 
 
 class _Layer:
