@@ -51,7 +51,9 @@ class Derivation:
 
     def latex(self, *, standalone: bool = True) -> str:
         """Return LaTeX: a document that compiles, or a fragment for another."""
-        return write_latex(self.document, standalone=standalone)
+        return write_latex(
+            self.document, form="standalone" if standalone else "fragment"
+        )
 
     def markdown(self) -> str:
         """Return Markdown with formulas between dollar signs."""

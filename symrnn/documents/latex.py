@@ -1,171 +1,125 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The writer for LaTeX: a document of its own, or a fragment for another.
+"""The writer for LaTeX: a document of its own, a fragment for another, or slides.
 
-A fragment needs amsmath, booktabs and longtable. Both compile under pdfTeX, XeTeX and
-LuaTeX with what a basic TeX Live has.
+All compile under pdfTeX, XeTeX and LuaTeX. They need amsmath; colour needs xcolor, and
+drawings appear where there is TikZ.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
+from typing import Literal, get_args
 
+from symrnn.documents.beamer import write_frames
+from symrnn.documents.latex_blocks import INDENT, Blocks
+from symrnn.documents.latex_text import escape
 from symrnn.documents.model import (
     Block,
-    Code,
     Display,
     Document,
     Equations,
     Figure,
-    Formula,
     Heading,
-    Inline,
     Paragraph,
-    Script,
-    Strong,
-    Table,
 )
-from symrnn.documents.tex import aligned_rows, display_rows, math
+from symrnn.documents.tex import Tex
+from symrnn.errors import UnsupportedError
 
-__all__ = ["escape", "write_latex"]
+__all__ = ["Form", "escape", "write_latex"]
 
-_PREAMBLE = r"""\documentclass[11pt,a4paper,fleqn]{article}
-\usepackage[margin=20mm,top=22mm,bottom=24mm]{geometry}
-\usepackage{amsmath,booktabs,longtable}
-\ifdefined\Umathcode\else % pdfTeX; the other engines use Latin Modern by themselves
-  \usepackage[utf8]{inputenc}
+Form = Literal["standalone", "fragment", "beamer"]
+
+_PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
+\IfFileExists{geometry.sty}
+  {\usepackage[margin=20mm,top=22mm,bottom=24mm]{geometry}}
+  {\setlength{\textwidth}{170mm}\setlength{\oddsidemargin}{-5.4mm}
+   \setlength{\textheight}{245mm}\setlength{\topmargin}{-15mm}}
+\usepackage[fleqn]{amsmath}
+"""
+
+_FONTS = r"""\ifdefined\Umathcode\else % pdfTeX; the other engines use Latin Modern by themselves
   \IfFileExists{lmodern.sty}{\usepackage[T1]{fontenc}\usepackage{lmodern}}{}
 \fi
-\setlength{\parindent}{0pt}
-\setlength{\parskip}{0.6ex plus 0.3ex}
-\setlength{\mathindent}{1.2em}
-\setlength{\arraycolsep}{3pt}
-\setlength{\LTleft}{1.2em}
-\setlength{\emergencystretch}{3em}
+"""
+
+_SPACING = rf"""\setlength{{\parindent}}{{0pt}}
+\setlength{{\parskip}}{{0.6ex plus 0.3ex}}
+\setlength{{\mathindent}}{{{INDENT}}}
+\setlength{{\arraycolsep}}{{3pt}}
+\setlength{{\emergencystretch}}{{3em}}
 \allowdisplaybreaks[2]
 \raggedbottom
 """
 
-_HEADINGS = ("", r"\section*", r"\subsection*", r"\subsubsection*", r"\paragraph*")
-"""By level; the title of a document of its own is not one of them."""
+_DRAWING = "\\IfFileExists{tikz.sty}{\\usepackage{tikz}}{} % draws the network\n"
 
 _LOCAL = r"""\setlength{\parindent}{0pt}
 \setlength{\arraycolsep}{3pt}
-\setlength{\LTleft}{1.2em}
 """
 
 # A section begins on a new page where there is little room left on this one.
 _ROOM = "\\vskip0pt plus7\\baselineskip\\penalty-250\\vskip0pt plus-7\\baselineskip\n"
 
-_MOST_ROWS = 24  # of a table that must fit on a page
-
 _NO_EMPTY_LINE = "\\vspace{-\\baselineskip}\n"
 
-_ACCENTS = {
-    "0300": "`",
-    "0301": "'",
-    "0302": "^",
-    "0303": "~",
-    "0304": "=",
-    "0308": '"',
-    "030A": "r",
-    "030B": "H",
-    "030C": "v",
-    "0327": "c",
-}
 
-_ESCAPES = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "`": r"\textasciigrave{}",
-    "<": r"\ensuremath{<}",
-    ">": r"\ensuremath{>}",
-    "|": r"\ensuremath{|}",
-    "×": r"\ensuremath{\times}",
-    "−": r"\ensuremath{-}",
-    "·": r"\ensuremath{\cdot}",
-    "≤": r"\ensuremath{\le}",
-    "≥": r"\ensuremath{\ge}",
-    "≈": r"\ensuremath{\approx}",
-    '"': "''",
-    "“": "``",
-    "”": "''",
-    "‘": "`",
-    "’": "'",
-    "–": "--",
-    "—": "---",
-    "…": r"\ldots{}",
-    "ß": r"\ss{}",
-    "æ": r"\ae{}",
-    "Æ": r"\AE{}",
-    "ø": r"\o{}",
-    "Ø": r"\O{}",
-    "œ": r"\oe{}",
-    "ł": r"\l{}",
-    "Ł": r"\L{}",
-}
-_GREEK = re.compile(
-    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|pi|rho|"
-    "sigma|tau|upsilon|phi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Phi|Psi|"
-    "Omega"
-)
-
-
-def escape(text: str) -> str:
-    r"""Return plain text as LaTeX in ASCII that prints it under any engine.
-
-    >>> escape("50% of é_1 \\input{x}")
-    "50\\% of \\'{e}\\_1 \\textbackslash{}input\\{x\\}"
-    """
-    return "".join(_character(c) for c in text)
-
-
-def _character(c: str) -> str:
-    if c in _ESCAPES:
-        return _ESCAPES[c]
-    if c.isspace() or not c.isprintable():
-        return " "
-    if c.isascii():
-        return c
-    base, _, accent = unicodedata.decomposition(c).partition(" ")
-    if accent in _ACCENTS and chr(int(base, 16)).isascii():
-        return rf"\{_ACCENTS[accent]}{{{chr(int(base, 16))}}}"
-    greek = re.fullmatch(
-        r"GREEK (SMALL|CAPITAL) LETTER (?:FINAL )?(\w+)", unicodedata.name(c, "")
-    )
-    if greek:
-        letter = greek[2].lower() if greek[1] == "SMALL" else greek[2].capitalize()
-        letter = letter.replace("lamda", "lambda").replace("Lamda", "Lambda")
-        if _GREEK.fullmatch(letter):
-            return rf"\ensuremath{{\{letter}}}"
-    # pdfTeX has no such letter: its code point is better than a document that stops.
-    return rf'{{\ifdefined\Umathcode\char"{ord(c):X}\relax\else[U+{ord(c):04X}]\fi}}'
-
-
-def write_latex(document: Document, *, standalone: bool = True) -> str:
-    """Write `document` as LaTeX.
+def write_latex(
+    document: Document, *, form: Form = "standalone", colour: bool = False
+) -> str:
+    r"""Write `document` as LaTeX.
 
     Args:
         document: What to write.
-        standalone: Whether to write a document that compiles, or a fragment.
+        form: ``standalone``, a document that compiles; ``fragment``, to be read by
+            another with ``\input``; ``beamer``, slides.
+        colour: Whether quantities have the colours of their tones.
+
+    Raises:
+        UnsupportedError: There is no such form.
     """
-    body = "".join(
-        _before(block, previous) + _block(block, standalone=standalone)
+    if form not in get_args(Form):
+        raise UnsupportedError(
+            f"form must be one of {', '.join(get_args(Form))} (got {form!r})"
+        )
+    colours = _colours(document) if colour else {}
+    tex = Tex({tone: name for tone, (name, _) in colours.items()})
+    definitions = "".join(
+        rf"\definecolor{{{name}}}{{HTML}}{{{code}}}" + "\n"
+        for name, code in colours.values()
+    )
+    drawing = any(isinstance(block, Figure) for block in document)
+    packages = "\\usepackage{xcolor}\n" * bool(colours) + _DRAWING * drawing
+    if form == "beamer":
+        return write_frames(document, tex, _FONTS + packages + definitions)
+    body = _body(document, Blocks(tex, sections=2 if form == "standalone" else 1))
+    if form == "standalone":
+        preamble = _PREAMBLE + _FONTS + packages + definitions + _SPACING
+        return f"{preamble}\\begin{{document}}\n\n{body}\\end{{document}}\n"
+    needs = "amsmath,xcolor" if colours else "amsmath"
+    optional = "% Draws where there is \\usepackage{tikz}.\n" if drawing else ""
+    return (
+        f"% Needs \\usepackage{{{needs}}}.\n{optional}"
+        f"\\begingroup\n{_LOCAL}{definitions}\n{body}\\endgroup\n"
+    )
+
+
+def _colours(document: Document) -> dict[str, tuple[str, str]]:
+    """Return, by tone, the name of its colour in the document, and its code."""
+    return {}
+
+
+def _body(document: Document, blocks: Blocks) -> str:
+    text = "".join(
+        _before(block, previous) + _block(block, blocks)
         for previous, block in zip([None, *document], document, strict=False)
     )
-    body = f"{body.lstrip()}\n\n"
-    if standalone:
-        return f"{_PREAMBLE}\\begin{{document}}\n\n{body}\\end{{document}}\n"
-    needs = "% Needs \\usepackage{amsmath,booktabs,longtable}.\n"
-    return f"{needs}\\begingroup\n{_LOCAL}\n{body}\\endgroup\n"
+    return f"{text.lstrip()}\n\n"
+
+
+def _block(block: Block, blocks: Blocks) -> str:
+    if isinstance(block, Heading) and block.level < blocks.sections:
+        title = blocks.text(block.content)
+        return rf"\begin{{center}}\LARGE\bfseries {title}\end{{center}}"
+    return blocks.block(block)
 
 
 def _before(block: Block, previous: Block | None) -> str:
@@ -185,77 +139,3 @@ def _before(block: Block, previous: Block | None) -> str:
 
 def _is_title(block: Block | None) -> bool:
     return isinstance(block, Heading) and block.level == 1
-
-
-def _block(block: Block, *, standalone: bool) -> str:
-    match block:
-        case Heading(level=1) if standalone:
-            return (
-                rf"\begin{{center}}\LARGE\bfseries {_text(block.content)}\end{{center}}"
-            )
-        case Heading():
-            return f"{_HEADINGS[block.level - standalone]}{{{_text(block.content)}}}"
-        case Paragraph():
-            return _text(block.content)
-        case Equations():
-            return _environment("align*", _kept_together(aligned_rows(block)))
-        case Display():
-            return _environment("gather*", display_rows(block))
-        case Table():
-            return _table(block)
-        case Figure():
-            return ""
-        case Script():
-            return ""
-
-
-def _kept_together(rows: list[str]) -> list[str]:
-    """Forbid a new page after the symbols of an equation, and before its value."""
-    return [
-        re.sub(r"\\\\(?=(\[0.8ex\])?$)", r"\\\\*", row)
-        if i in (0, len(rows) - 2)
-        else row
-        for i, row in enumerate(rows)
-    ]
-
-
-def _environment(name: str, rows: list[str]) -> str:
-    return "\n".join([rf"\begin{{{name}}}", *rows, rf"\end{{{name}}}"])
-
-
-def _table(table: Table) -> str:
-    columns = f"{{@{{}}{table.align}@{{}}}}"
-    head = [r"\toprule", " & ".join(_text(cell) for cell in table.header) + r" \\"]
-    rows = [" & ".join(_text(cell) for cell in row) + r" \\" for row in table.rows]
-    if len(rows) <= _MOST_ROWS:
-        return "\n".join(
-            [
-                rf"\smallskip\hspace*{{1.2em}}\begin{{tabular}}{columns}",
-                *(*head, r"\midrule", *rows, r"\bottomrule"),
-                r"\end{tabular}\smallskip",
-            ]
-        )
-    return "\n".join(
-        [
-            rf"\begin{{longtable}}{columns}",
-            *(*head, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot", *rows),
-            r"\end{longtable}",
-        ]
-    )
-
-
-def _text(content: tuple[Inline, ...]) -> str:
-    return "".join(_inline(part) for part in content)
-
-
-def _inline(part: Inline) -> str:
-    match part:
-        case Formula():
-            return f"${math(part.math)}$"
-        case Code():
-            # A long name may be broken after an underscore.
-            name = escape(part.text).replace(r"\_", r"\_\allowbreak{}")
-            return rf"\texttt{{{name}}}"
-        case Strong():
-            return rf"\textbf{{{escape(part.text)}}}"
-    return escape(part)

@@ -13,8 +13,11 @@ from collections.abc import Sequence
 from symrnn.documents.model import (
     Blank,
     Brackets,
+    Code,
+    Formula,
     Fraction,
     Function,
+    Inline,
     Line,
     Math,
     Matrix,
@@ -26,7 +29,16 @@ from symrnn.documents.model import (
     is_tall,
 )
 
-__all__ = ["LINE", "columns_that_fit", "fill", "pack", "selected", "width"]
+__all__ = [
+    "LINE",
+    "columns_that_fit",
+    "fill",
+    "height",
+    "pack",
+    "selected",
+    "text_width",
+    "width",
+]
 
 LINE = 83.0
 """Digits that fit on a line, less the indentation of formulas."""
@@ -80,11 +92,66 @@ def _piece(piece: Piece) -> float:
         case Brackets():
             return width(piece.body) + (2.6 if is_tall(piece.body) else 1.6)
         case Blank():
-            return 1.2 * piece.digits + 1.6
+            return 1.6 * piece.digits + 1.6
         case Matrix():
             columns = zip(*piece.rows, strict=True)
             inner = sum(max(width(cell) for cell in column) for column in columns)
             return inner + _COLUMN_GAP * (len(piece.rows[0]) - 1) + _FRAME
+
+
+def text_width(content: Sequence[Inline]) -> float:
+    """Return about how wide text prints on one line.
+
+    >>> text_width(("Step ", Formula((Number("2"),))))
+    5.75
+    """
+    return sum(_inline(part) for part in content)
+
+
+def _inline(part: Inline) -> float:
+    match part:
+        case Formula():
+            return width(part.math)
+        case Code():
+            return 1.05 * len(part.text)
+        case str():
+            return 0.95 * len(part)
+    return 1.1 * len(part.text)
+
+
+def height(math: Math) -> float:
+    """Return about how high `math` prints, in lines of text.
+
+    >>> height((Number("1"),)), height((Matrix((((Number("1"),),),) * 3),))
+    (1.0, 3.4)
+    """
+    return max((_height(piece) for piece in math), default=1.0)
+
+
+def _height(piece: Piece) -> float:
+    match piece:
+        case Fraction():
+            return height(piece.top) + height(piece.bottom) + 0.2
+        case Brackets():
+            return height(piece.body)
+        case Matrix() if len(piece.rows) > 1:
+            rows = [max(height(cell) for cell in row) for row in piece.rows]
+            apart = 0.4 if _has_raised(piece) else 0.0
+            return sum(rows) + apart * (len(rows) - 1) + 0.4
+        case _:
+            return 1.0
+
+
+def _has_raised(matrix: Matrix) -> bool:
+    """Tell whether rows stand further apart: see how a matrix is written in TeX."""
+    pieces = [piece for row in matrix.rows for cell in row for piece in cell]
+    return any(
+        isinstance(piece, Blank | Fraction)
+        or piece == Sign("transposed")
+        or (isinstance(piece, Symbol) and piece.sup)
+        or (isinstance(piece, Number) and "e" in piece.text)
+        for piece in pieces
+    )
 
 
 def columns_that_fit(digits: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from symrnn.documents.model import (
     Blank,
@@ -27,7 +28,7 @@ from symrnn.documents.model import (
     is_tall,
 )
 
-__all__ = ["aligned_rows", "display_rows", "math"]
+__all__ = ["Tex", "aligned_rows", "display_rows", "math"]
 
 _SIGNS: Mapping[SignName, str] = {
     "plus": " + ",
@@ -47,60 +48,145 @@ _SIGNS: Mapping[SignName, str] = {
 _ARROWS = {"right": r"\overrightarrow", "left": r"\overleftarrow"}
 
 
-def math(pieces: Math) -> str:
-    r"""Return `pieces` in TeX's notation, without delimiters.
+@dataclass(frozen=True, slots=True)
+class Tex:
+    r"""How mathematics is written.
 
-    >>> print(math((Symbol("W", "ih", "(2)"), Symbol("x", "1", arrow="left"))))
-    W_{ih}^{(2)} \overleftarrow{x}_{1}
+    Attributes:
+        colours: By tone, what the tone's symbols are put in with ``\textcolor``.
+
+    >>> print(Tex({"i": "gate1"}).math((Symbol("i", "1", tone="i"),)))
+    \textcolor{gate1}{i_{1}}
     """
-    text = ""
-    for i, piece in enumerate(pieces):
-        before = pieces[i - 1] if i else None
-        word = _piece(piece)
-        if piece == Sign("transposed") and isinstance(before, Symbol) and before.sup:
-            text = text.removesuffix("}") + r"\top}"  # TeX has one superscript
-            continue
-        # Factors stand side by side; TeX ignores the space, but `\top x` needs it.
-        beside = text and not text.endswith(" ") and not isinstance(piece, Sign)
-        applied = isinstance(piece, Brackets) and isinstance(before, Function)
-        if beside and not applied and before != Sign("negative"):
-            text += " "
-        text += word
-    return text.strip()
+
+    colours: Mapping[str, str] = field(default_factory=dict)
+
+    def math(self, pieces: Math) -> str:
+        r"""Return `pieces` in TeX's notation, without delimiters.
+
+        >>> print(Tex().math((Symbol("W", "ih", "(2)"), Symbol("x", "1", arrow="left"))))
+        W_{ih}^{(2)} \overleftarrow{x}_{1}
+        """
+        text = ""
+        joined = _with_superscripts_joined(pieces)
+        for i, piece in enumerate(joined):
+            before = joined[i - 1] if i else None
+            # Factors stand side by side; TeX ignores the space, but `\top x` needs it.
+            beside = text and not text.endswith(" ") and not isinstance(piece, Sign)
+            applied = isinstance(piece, Brackets) and isinstance(before, Function)
+            if beside and not applied and before != Sign("negative"):
+                text += " "
+            text += self._piece(piece)
+        return text.strip()
+
+    def aligned_rows(self, equations: Equations) -> list[str]:
+        """Return the rows of an ``align`` environment, each with the end that it needs."""
+        texts = [self._line(line) for line in equations.lines]
+        return _with_ends(texts, [is_tall(line.right) for line in equations.lines])
+
+    def display_rows(self, display: Display) -> list[str]:
+        """Return the rows of a ``gather`` environment, each with the end that it needs."""
+        texts = [self.math(line) for line in display.lines]
+        return _with_ends(texts, [is_tall(line) for line in display.lines])
+
+    def _line(self, line: Line) -> str:
+        left = self.math(line.left)
+        right = self.math(line.right)
+        if line.relation is None:
+            return rf"{left}&\quad {right}"
+        relation = _SIGNS[line.relation].strip()
+        return f"{left} &{relation} {right}".lstrip()
+
+    def _piece(self, piece: Piece) -> str:
+        match piece:
+            case Symbol():
+                return self._symbol(piece)
+            case Number():
+                return _number(piece.text)
+            case Sign():
+                return _SIGNS[piece.name]
+            case Function():
+                return piece.latex
+            case Fraction():
+                top, bottom = self.math(piece.top), self.math(piece.bottom)
+                return rf"\frac{{{top}}}{{{bottom}}}"
+            case Brackets():
+                return self._brackets(piece)
+            case Matrix():
+                return self._matrix(piece)
+            case Blank():
+                # Handwriting is wider than print.
+                return rf"\underline{{\hspace{{{0.8 * piece.digits + 0.8:.1f}em}}}}"
+
+    def _symbol(self, symbol: Symbol) -> str:
+        base = symbol.base
+        if re.fullmatch(r"[A-Za-z]{2,}", base):
+            base = rf"\mathit{{{base}}}"
+        elif re.search(r"[_^]", base) and (symbol.sub or symbol.sup):
+            base = f"{{{base}}}"
+        if symbol.arrow:
+            base = f"{_ARROWS[symbol.arrow]}{{{base}}}"
+        words = re.sub(r"[A-Za-z]{3,}", r"\\mathrm{\g<0>}", symbol.sub)
+        sub = f"_{{{words}}}" if words else ""
+        sup = f"^{{{symbol.sup}}}" if symbol.sup else ""
+        colour = self.colours.get(symbol.tone)
+        text = base + sub + sup
+        return text if colour is None else rf"\textcolor{{{colour}}}{{{text}}}"
+
+    def _brackets(self, brackets: Brackets) -> str:
+        body = self.math(brackets.body)
+        if not is_tall(brackets.body):
+            opening = "(" if brackets.opened else ""
+            return f"{opening}{body}{')' if brackets.closed else ''}"
+        left = r"\left(" if brackets.opened else r"\left."
+        right = r"\right)" if brackets.closed else r"\right."
+        return f"{left} {body} {right}"
+
+    def _matrix(self, matrix: Matrix) -> str:
+        cells = [[self.math(cell) for cell in row] for row in matrix.rows]
+        kinds = {type(p) for row in matrix.rows for cell in row for p in cell}
+        if Number in kinds:
+            cells = _with_centred_dots(cells)
+        columns = ("r" if Number in kinds else "c") * len(cells[0])
+        rows = _apart(cells, kinds).join(" & ".join(row) for row in cells)
+        return rf"\left[\begin{{array}}{{{columns}}} {rows} \end{{array}}\right]"
 
 
-def _piece(piece: Piece) -> str:
-    match piece:
-        case Symbol():
-            return _symbol(piece)
-        case Number():
-            return _number(piece.text)
-        case Sign():
-            return _SIGNS[piece.name]
-        case Function():
-            return piece.latex
-        case Fraction():
-            return rf"\frac{{{math(piece.top)}}}{{{math(piece.bottom)}}}"
-        case Brackets():
-            return _brackets(piece)
-        case Matrix():
-            return _matrix(piece)
-        case Blank():
-            return rf"\underline{{\hspace{{{0.6 * piece.digits + 0.8:.1f}em}}}}"
+_PLAIN = Tex()
 
 
-def _symbol(symbol: Symbol) -> str:
-    base = symbol.base
-    if re.fullmatch(r"[A-Za-z]{2,}", base):
-        base = rf"\mathit{{{base}}}"
-    elif re.search(r"[_^]", base) and (symbol.sub or symbol.sup):
-        base = f"{{{base}}}"
-    if symbol.arrow:
-        base = f"{_ARROWS[symbol.arrow]}{{{base}}}"
-    words = re.sub(r"[A-Za-z]{3,}", r"\\mathrm{\g<0>}", symbol.sub)
-    sub = f"_{{{words}}}" if words else ""
-    sup = f"^{{{symbol.sup}}}" if symbol.sup else ""
-    return base + sub + sup
+def math(pieces: Math) -> str:
+    r"""Return `pieces` in TeX's notation, black on white, without delimiters.
+
+    >>> print(math((Symbol("h", "1"), Sign("equals"), Number("5.7e-9"))))
+    h_{1} = 5.7 \cdot 10^{-9}
+    """
+    return _PLAIN.math(pieces)
+
+
+def aligned_rows(equations: Equations) -> list[str]:
+    """Return the rows of an ``align`` environment, each with the end that it needs."""
+    return _PLAIN.aligned_rows(equations)
+
+
+def display_rows(display: Display) -> list[str]:
+    """Return the rows of a ``gather`` environment, each with the end that it needs."""
+    return _PLAIN.display_rows(display)
+
+
+# --- pieces -------------------------------------------------------------------------
+
+
+def _with_superscripts_joined(pieces: Math) -> Math:
+    """Put a sign of transposition into the superscript before it: TeX has only one."""
+    joined: Math = ()
+    for piece in pieces:
+        last = joined[-1] if joined else None
+        if piece == Sign("transposed") and isinstance(last, Symbol) and last.sup:
+            joined = (*joined[:-1], replace(last, sup=last.sup + r"\top"))
+        else:
+            joined = (*joined, piece)
+    return joined
 
 
 def _number(text: str) -> str:
@@ -108,27 +194,12 @@ def _number(text: str) -> str:
     return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if e else text
 
 
-def _brackets(brackets: Brackets) -> str:
-    body = math(brackets.body)
-    if not is_tall(brackets.body):
-        return (
-            ("(" if brackets.opened else "") + body + (")" if brackets.closed else "")
-        )
-    left = r"\left(" if brackets.opened else r"\left."
-    right = r"\right)" if brackets.closed else r"\right."
-    return f"{left} {body} {right}"
-
-
-def _matrix(matrix: Matrix) -> str:
-    cells = [[math(cell) for cell in row] for row in matrix.rows]
-    numbers = any(isinstance(p, Number) for row in matrix.rows for c in row for p in c)
-    if numbers:
-        cells = _with_centred_dots(cells)
-    columns = ("r" if numbers else "c") * len(cells[0])
-    high = any("^" in cell for row in cells for cell in row)
-    apart = r" \\[0.8ex] " if high else r" \\ "
-    rows = apart.join(" & ".join(row) for row in cells)
-    return rf"\left[\begin{{array}}{{{columns}}} {rows} \end{{array}}\right]"
+def _apart(cells: list[list[str]], kinds: set[type]) -> str:
+    """Return the end of a row of a matrix: rows with something high stand further apart."""
+    if Blank in kinds:
+        return r" \\[1.5ex] "
+    high = any("^" in cell or r"\frac" in cell for row in cells for cell in row)
+    return r" \\[0.8ex] " if high else r" \\ "
 
 
 def _with_centred_dots(cells: list[list[str]]) -> list[list[str]]:
@@ -153,29 +224,6 @@ def _with_centred_dots(cells: list[list[str]]) -> list[list[str]]:
 
 _APART = r" \\[0.8ex]"
 _CLOSE = r" \\"
-
-
-def aligned_rows(equations: Equations) -> list[str]:
-    """Return the rows of an ``align`` environment, each with the end that it needs."""
-    texts = [_line(line) for line in equations.lines]
-    tall = [is_tall(line.right) for line in equations.lines]
-    return _with_ends(texts, tall)
-
-
-def _line(line: Line) -> str:
-    left = math(line.left)
-    right = math(line.right)
-    if line.relation is None:
-        return rf"{left}&\quad {right}"
-    relation = _SIGNS[line.relation].strip()
-    return f"{left} &{relation} {right}".lstrip()
-
-
-def display_rows(display: Display) -> list[str]:
-    """Return the rows of a ``gather`` environment, each with the end that it needs."""
-    return _with_ends(
-        [math(m) for m in display.lines], [is_tall(m) for m in display.lines]
-    )
 
 
 def _with_ends(texts: list[str], tall: list[bool]) -> list[str]:

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Slides: a frame for each heading, and further ones where it does not fit on one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from symrnn.documents.latex_blocks import Blocks
+from symrnn.documents.layout import height, text_width, width
+from symrnn.documents.model import (
+    Block,
+    Display,
+    Document,
+    Equations,
+    Figure,
+    Heading,
+    Inline,
+    Paragraph,
+    Script,
+    Table,
+)
+from symrnn.documents.tex import Tex
+
+__all__ = ["write_frames"]
+
+_PREAMBLE = r"""\documentclass[11pt,aspectratio=169,fleqn]{beamer}
+\usefonttheme[onlymath]{serif}
+\setbeamertemplate{navigation symbols}{}
+\setbeamertemplate{footline}[frame number]
+\usepackage{amsmath}
+"""
+
+_SPACING = r"""\setlength{\parskip}{0.6ex}
+\setlength{\mathindent}{0.8em}
+\setlength{\arraycolsep}{3pt}
+\setlength{\emergencystretch}{3em}
+"""
+
+# The skips of formulas are set by every change of the size of print.
+_FRAME = (
+    r"{size}\setlength{{\abovedisplayskip}}{{0.8ex}}"
+    r"\setlength{{\belowdisplayskip}}{{0.8ex}}"
+    r"\setlength{{\abovedisplayshortskip}}{{0.8ex}}"
+    r"\setlength{{\belowdisplayshortskip}}{{0.8ex}}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Print:
+    """A size of print, and what a frame of 160 mm by 90 mm holds in it.
+
+    Attributes:
+        command: What selects it.
+        width: Digits on a line.
+        height: Lines.
+    """
+
+    command: str
+    width: float
+    height: float
+
+
+_PRINTS = (
+    _Print(r"\normalsize", 66, 13.0),
+    _Print(r"\small", 73, 14.5),
+    _Print(r"\footnotesize", 81, 16.0),
+    _Print(r"\scriptsize", 91, 18.5),
+)
+
+_MOST_IN_A_TABLE = 10
+
+
+def write_frames(document: Document, tex: Tex, packages: str) -> str:
+    """Write `document` as slides.
+
+    Args:
+        document: What to write.
+        tex: The writer for mathematics.
+        packages: The part of the preamble that loads what the document needs.
+    """
+    blocks = Blocks(tex, sections=1, figure_width=132, figure_height=52)
+    frames = "\n".join(_frame(frame, blocks) for frame in _frames(document))
+    return (
+        f"{_PREAMBLE}{packages}{_SPACING}\\begin{{document}}\n\n{frames}"
+        "\n\\end{document}\n"
+    )
+
+
+# --- what is on a frame -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A frame.
+
+    Attributes:
+        title: Its title; that of the title page if it has no blocks.
+        blocks: What is on it.
+        part: Which of the frames with this title it is, from 1.
+        print: In which size.
+    """
+
+    title: tuple[Inline, ...]
+    blocks: tuple[Block, ...] = ()
+    part: int = 1
+    print: _Print = _PRINTS[0]
+
+
+def _frames(document: Document) -> Iterator[_Frame]:
+    """Yield frames: what stands below a heading, up to the next."""
+    titles: list[tuple[int, tuple[Inline, ...]]] = []
+    held: list[Block] = []
+    for block in document:
+        if isinstance(block, Heading):
+            yield from _filled(_title(titles), held)
+            held = []
+            titles = [(level, t) for level, t in titles if level < block.level]
+            if block.level == 1:
+                yield _Frame(block.content)
+            else:
+                titles.append((block.level, block.content))
+        elif not isinstance(block, Script):
+            held.append(block)
+    yield from _filled(_title(titles), held)
+
+
+def _title(titles: Sequence[tuple[int, tuple[Inline, ...]]]) -> tuple[Inline, ...]:
+    """Return a heading with those that it stands under."""
+    content: tuple[Inline, ...] = ()
+    for _, title in titles:
+        content = (*content, *((": ",) if content else ()), *title)
+    return content
+
+
+def _filled(title: tuple[Inline, ...], blocks: Sequence[Block]) -> Iterator[_Frame]:
+    """Yield as many frames as the blocks take."""
+    if not blocks:
+        return
+    size = _size_for(blocks)
+    pieces = [piece for block in blocks for piece in _pieces(block, size)]
+    held: list[Block] = []
+    part = 1
+    for group in _groups(pieces):
+        if held and _total([*held, *group], size) > size.height:
+            yield _Frame(title, _joined(held), part, size)
+            held, part = [], part + 1
+        held += group
+    yield _Frame(title, _joined(held), part, size)
+
+
+def _size_for(blocks: Sequence[Block]) -> _Print:
+    """Return the largest print in which no line is too wide, and no formula too high."""
+    lines = [line for block in blocks for line in _formulas(block)]
+    for size in _PRINTS:
+        if all(w <= size.width and h <= size.height - 4 for w, h in lines):
+            return size
+    return _PRINTS[-1]
+
+
+def _formulas(block: Block) -> Iterator[tuple[float, float]]:
+    """Yield width and height of each formula on a line of its own."""
+    match block:
+        case Equations():
+            indent = max(width(line.left) for line in block.lines)
+            for line in block.lines:
+                yield indent + 3 + width(line.right), height(line.right)
+        case Display():
+            for formula in block.lines:
+                yield width(formula), height(formula)
+        case _:
+            return
+
+
+def _pieces(block: Block, size: _Print) -> Iterator[Block]:
+    """Yield the parts of a block between which a new frame may begin."""
+    match block:
+        case Equations():
+            yield from (Equations((line,)) for line in block.lines)
+        case Display():
+            yield from (Display((formula,)) for formula in block.lines)
+        case Table():
+            step = _MOST_IN_A_TABLE
+            for start in range(0, len(block.rows), step):
+                yield replace(block, rows=block.rows[start : start + step])
+        case _:
+            yield block
+
+
+def _groups(pieces: Sequence[Block]) -> Iterator[list[Block]]:
+    """Yield what must stay together: a paragraph that leads, and what it leads to."""
+    group: list[Block] = []
+    for piece in pieces:
+        group.append(piece)
+        if not (isinstance(piece, Paragraph) and piece.leads):
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _joined(pieces: Sequence[Block]) -> tuple[Block, ...]:
+    """Put lines together again that are aligned with each other."""
+    blocks: list[Block] = []
+    for piece in pieces:
+        last = blocks[-1] if blocks else None
+        if isinstance(piece, Equations) and isinstance(last, Equations):
+            blocks[-1] = Equations((*last.lines, *piece.lines))
+        elif isinstance(piece, Display) and isinstance(last, Display):
+            blocks[-1] = Display((*last.lines, *piece.lines))
+        else:
+            blocks.append(piece)
+    return tuple(blocks)
+
+
+def _total(pieces: Sequence[Block], size: _Print) -> float:
+    return sum(_height(piece, size) for piece in pieces)
+
+
+def _height(piece: Block, size: _Print) -> float:
+    """Return about how high a piece is, in lines of its size of print."""
+    match piece:
+        case Equations():
+            return sum(_row_height(height(line.right)) for line in piece.lines)
+        case Display():
+            return sum(_row_height(height(formula)) for formula in piece.lines)
+        case Table():
+            return 1.2 * len(piece.rows) + 2.5
+        case Figure():
+            return size.height  # a frame of its own
+        case Paragraph():
+            return math.ceil(text_width(piece.content) / size.width) + 0.6
+        case _:
+            return 1.0
+
+
+def _row_height(lines: float) -> float:
+    return lines + (0.75 if lines > 1 else 0.4)
+
+
+# --- writing ------------------------------------------------------------------------
+
+
+def _frame(frame: _Frame, blocks: Blocks) -> str:
+    title = blocks.text(frame.title)
+    if not frame.blocks:
+        return rf"\begin{{frame}}[plain]\centering\LARGE {title}\end{{frame}}" + "\n"
+    if frame.part > 1:
+        title += rf" \small({frame.part})"
+    body = "\n\n".join(blocks.block(block) for block in frame.blocks)
+    opening = _FRAME.format(size=frame.print.command)
+    return f"\\begin{{frame}}[t]{{{title}}}\n{opening}\n{body}\n\\end{{frame}}\n"
