@@ -19,8 +19,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -33,23 +31,19 @@ from symrnn.audit.local.departures import (
     measure_distances,
 )
 from symrnn.audit.local.floating import Floating, FloatingDomain
-from symrnn.audit.local.phases import Affine, Phases
+from symrnn.audit.local.groups import Ball, Group, concatenate, split_work, take
 from symrnn.audit.subjects.observed import Observed
-from symrnn.domains.enclosure import EnclosureDomain
 from symrnn.inputs import Inputs
 from symrnn.network import Network, Place
-from symrnn.numbers import Exact
-from symrnn.program import execute, lower
+from symrnn.program import execute
 from symrnn.workers import count_workers, one_thread_a_product
 
 __all__ = ["judge_steps"]
 
 Floats = npt.NDArray[np.float64]
 
-_ELEMENTS = 1 << 14  # of a state, for one step of one group: they fit in a core's cache
 _COLUMNS = 256  # of a block: enough for matrix products to run at full speed
 _PART = 64  # of a part of it: what elementwise work goes through stays in cache
-_HEAVY = 1 << 26  # multiplications
 _GROUP = 8  # of Note [Sizes in groups], symrnn.audit.local.sizes
 _MANY = 1 << 17  # weights: from here on, sizes take more time than all else
 _NEAR = 1 / 8  # honest results of that many weights stay below a fiftieth
@@ -80,7 +74,7 @@ def judge_steps(
     Raises:
         UnsupportedError: float64 arithmetic in this thread is not IEEE 754's.
     """
-    groups = list(_tasks(net, inputs, observed, domain))
+    groups = list(split_work(net, inputs, observed, domain))
     workers = count_workers()  # before it is limited
     found: dict[Place, Judged] = {}
     with _limit(groups):
@@ -92,14 +86,14 @@ def judge_steps(
     return found
 
 
-def _limit(groups: Sequence[_Group]) -> AbstractContextManager[None]:
+def _limit(groups: Sequence[Group]) -> AbstractContextManager[None]:
     """Limit BLAS where its products overlap with other work; see `symrnn.workers`."""
     overlapping = any(group.one_of_several or group.heavy for group in groups)
     return one_thread_a_product() if overlapping else nullcontext()
 
 
 def _judge_all(
-    groups: Sequence[_Group], executor: Executor | None, workers: int
+    groups: Sequence[Group], executor: Executor | None, workers: int
 ) -> Iterable[Judged]:
     if executor is not None:
         return executor.map(_judge, groups)
@@ -132,11 +126,6 @@ def _ahead(
             yield first.result()
 
 
-# --- the work, in groups ------------------------------------------------------------
-
-Ball = tuple[Floats, Floats | None]
-"""Midpoints, and radii where numbers are no floats."""
-
 Block = list[tuple[int, int]]
 """Some steps in the order of computing, and how many sequences run at each."""
 
@@ -144,93 +133,7 @@ Registers = dict[int, Any]
 """Values of the domain by number of register."""
 
 
-def _ball(values: Exact) -> Ball:
-    if values.dtype != object:
-        return values, None
-    flat = EnclosureDomain().matrix(values.reshape(len(values), -1))
-    return flat.mid.reshape(values.shape), flat.rad.reshape(values.shape)
-
-
-def _part(ball: Ball, index: Any) -> Ball:
-    mid, rad = ball
-    return mid[index], None if rad is None else rad[index]
-
-
-def _joined(balls: Sequence[Ball], axis: int = 0) -> Ball:
-    mids, rads = zip(*balls, strict=True)
-    mid = np.concatenate(mids, axis=axis)
-    if all(rad is None for rad in rads):
-        return mid, None
-    filled = [np.zeros_like(m) if r is None else r for m, r in balls]
-    return mid, np.concatenate(filled, axis=axis)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Group:
-    """Some sequences of one layer and direction, by decreasing length."""
-
-    layer: _Layer
-    one_of_several: bool  # of this layer and direction
-    heavy: bool  # whether products of the next block are worth a thread
-    sequences: tuple[int, ...]
-    widths: tuple[int, ...]
-    x: Ball  # (time, sequences, features), the layer's own input
-    output: Floats  # (time, sequences, size)
-    initial: Mapping[str, Ball]  # (sequences, size)
-    finals: Mapping[str, Floats]  # (sequences, size)
-
-
-def _tasks(
-    net: Network, inputs: Inputs, observed: Observed, domain: FloatingDomain
-) -> Iterator[_Group]:
-    order = np.array(inputs.order, dtype=np.intp)
-    lengths = np.array(inputs.lengths, dtype=np.intp)[order]
-    steps = len(inputs.widths)
-    size = max(1, _ELEMENTS // max(net.state_sizes.values()))
-    whole = order.tolist() == list(range(inputs.batch))
-    for index, place in enumerate(net.places):
-        below = _below(net, inputs, observed, place[0])
-        if below is None or place not in observed.outputs:
-            continue
-        output = observed.outputs[place]
-        layer = _Layer(net, place, domain)
-        for start in range(0, inputs.batch, size):
-            part = order[start : start + size]
-            # Where sequences are in order already, there is nothing to copy.
-            rows = slice(start, start + size) if whole else part
-            running = lengths[start : start + size]
-            finals = {
-                state: observed.finals[place, state][rows]
-                for state in net.cell.states
-                if (place, state) in observed.finals
-            }
-            yield _Group(
-                layer=layer,
-                one_of_several=size < inputs.batch,
-                heavy=layer.weights * int(running.sum()) > _HEAVY,
-                sequences=tuple(int(b) for b in part),
-                widths=tuple(int(np.count_nonzero(running > t)) for t in range(steps)),
-                x=_part(below, (slice(steps), rows)),
-                output=output[:steps, rows],
-                initial={
-                    s: _ball(inputs.initial(s, index, n)[:, start : start + size].T)
-                    for s, n in net.state_sizes.items()
-                },
-                finals=finals,
-            )
-
-
-def _below(net: Network, inputs: Inputs, observed: Observed, layer: int) -> Ball | None:
-    """Return the input of a layer, as far as the subject's results show it."""
-    if layer == 0:
-        return _ball(inputs.x)
-    places: list[Place] = [(layer - 1, d) for d in net.directions]
-    if not observed.outputs.keys() >= set(places):
-        return None
-    return np.concatenate([observed.outputs[p] for p in places], axis=2), None
-
-
-def _judge(group: _Group) -> Judged:
+def _judge(group: Group) -> Judged:
     """Judge with bounds that are quick to compute, and what comes near them with others."""
     with group.layer.domain.context(), _limit([group]):
         layer = group.layer
@@ -242,43 +145,10 @@ def _judge(group: _Group) -> Judged:
         return _Judge(group, 1).run() if near or found.unjudged else found
 
 
-class _Layer:
-    """What all groups of one layer and direction share."""
-
-    def __init__(self, net: Network, place: Place, domain: FloatingDomain) -> None:
-        self.place = place
-        self.domain = domain
-        self.sizes = net.sizes[place]
-        self.first, *self.hidden = net.cell.states
-        self.state_size = net.state_sizes[self.first]
-        self.program = lower(net.cell, (self.first,))
-        self.weights = sum(array.size for array in net.parameters[place].values())
-        with domain.context():
-            self.parameters: dict[int, Any] = {
-                register: domain.parameter(name, net.parameters[place][name], place)
-                for name, register in self.program.parameters.items()
-            }
-            execute(domain, self.program.once, self.parameters, self.sizes)
-        exact = all(p.rad is None and p.settled for p in self.parameters.values())
-        self.phases = Phases(
-            self.program, self.hidden, whole_sums=exact and not domain.mixed
-        )
-        self.stacked = cache(self._stack)
-
-    def _stack(self, group: int) -> dict[Affine, Floating]:
-        """Return the parameters of each affine register side by side."""
-        return {
-            affine: self.domain.side_by_side(
-                [self.parameters[r] for r in affine.matrices + affine.constants], group
-            )
-            for affine in self.phases.affine
-        }
-
-
 class _Judge:
     """One pass over the steps of a group, with sizes in groups of `coarseness`."""
 
-    def __init__(self, group: _Group, coarseness: int) -> None:
+    def __init__(self, group: Group, coarseness: int) -> None:
         self.group = group
         self.coarseness = coarseness
         self.layer = layer = group.layer
@@ -323,11 +193,11 @@ class _Judge:
 
     def _multiply(self, block: Block) -> Registers:
         """Return the inputs of some steps, and all that is affine in them."""
-        x = [_part(self.group.x, (t, slice(width))) for t, width in block]
+        x = [take(self.group.x, (t, slice(width))) for t, width in block]
         before = [self._before(t, width) for t, width in block]
         leaves = {
-            self.program.x: _joined(x),
-            self.program.previous[self.layer.first]: _joined(before),
+            self.program.x: concatenate(x),
+            self.program.previous[self.layer.first]: concatenate(before),
         }
         registers = {leaf: self._atom(ball) for leaf, ball in leaves.items()}
         inputs: dict[Any, Floating] = {}
@@ -338,7 +208,7 @@ class _Judge:
                     rows = [leaves[leaf] for leaf in affine.leaves]
                     if key[1]:
                         rows.append((np.ones((len(rows[0][0]), key[1])), None))
-                    joined = _joined(rows, axis=1) if len(rows) > 1 else rows[0]
+                    joined = concatenate(rows, axis=1) if len(rows) > 1 else rows[0]
                     inputs[key] = self.domain.factor(
                         self._atom(joined), self.coarseness
                     )
@@ -358,8 +228,10 @@ class _Judge:
             before, started = t - 1, width if t > 0 else 0
         elif t + 1 < len(self.group.widths):
             before, started = t + 1, self.group.widths[t + 1]
-        rest = _part(initial, slice(started, width))
-        return _joined([(output[before, :started], None), rest]) if started else rest
+        rest = take(initial, slice(started, width))
+        return (
+            concatenate([(output[before, :started], None), rest]) if started else rest
+        )
 
     def _judge_part(self, part: Block, registers: Registers) -> None:
         registers = self.layer.parameters | registers
