@@ -63,11 +63,12 @@ class _Print:
 
 
 _PRINTS = (
-    _Print(r"\normalsize", 66, 13.0),
-    _Print(r"\small", 73, 14.5),
-    _Print(r"\footnotesize", 81, 16.0),
-    _Print(r"\scriptsize", 91, 18.5),
+    _Print(r"\normalsize", 64, 13.5),
+    _Print(r"\small", 70, 15.5),
+    _Print(r"\footnotesize", 78, 16.6),
+    _Print(r"\scriptsize", 88, 19.0),
 )
+_READABLE = _PRINTS[2]
 
 _MOST_IN_A_TABLE = 10
 
@@ -80,7 +81,10 @@ def write_frames(document: Document, tex: Tex, packages: str) -> str:
         tex: The writer for mathematics.
         packages: The part of the preamble that loads what the document needs.
     """
-    blocks = Blocks(tex, sections=1, figure_width=132, figure_height=52)
+    # A conditional is not allowed in a frame; and where there is beamer, there is TikZ.
+    blocks = Blocks(
+        tex, sections=1, figure_width=132, figure_height=52, asks_for_tikz=False
+    )
     frames = "\n".join(_frame(frame, blocks) for frame in _frames(document))
     return (
         f"{_PREAMBLE}{packages}{_SPACING}\\begin{{document}}\n\n{frames}"
@@ -138,25 +142,45 @@ def _filled(title: tuple[Inline, ...], blocks: Sequence[Block]) -> Iterator[_Fra
     """Yield as many frames as the blocks take."""
     if not blocks:
         return
-    size = _size_for(blocks)
-    pieces = [piece for block in blocks for piece in _pieces(block, size)]
+    units = list(_units(blocks))
+    size = _size_for(units)
     held: list[Block] = []
     part = 1
-    for group in _groups(pieces):
-        if held and _total([*held, *group], size) > size.height:
-            yield _Frame(title, _joined(held), part, size)
-            held, part = [], part + 1
-        held += group
+    for unit in units:
+        fits = _total(unit, size) <= size.height
+        for i, group in enumerate([unit] if fits else _groups(unit)):
+            # What takes several frames begins on a new one.
+            begins = i == 0 and not fits
+            if held and (begins or _total([*held, *group], size) > size.height):
+                yield _Frame(title, _joined(held), part, size)
+                held, part = [], part + 1
+            held += group
     yield _Frame(title, _joined(held), part, size)
 
 
-def _size_for(blocks: Sequence[Block]) -> _Print:
-    """Return the largest print in which no line is too wide, and no formula too high."""
-    lines = [line for block in blocks for line in _formulas(block)]
-    for size in _PRINTS:
-        if all(w <= size.width and h <= size.height - 4 for w, h in lines):
+def _units(blocks: Sequence[Block]) -> Iterator[list[Block]]:
+    """Yield what belongs together: a paragraph that leads, and what it leads to."""
+    unit: list[Block] = []
+    for block in blocks:
+        led = unit and isinstance(unit[-1], Paragraph) and unit[-1].leads
+        if unit and not led:
+            yield unit
+            unit = []
+        unit.append(block)
+    yield unit
+
+
+def _size_for(units: Sequence[Sequence[Block]]) -> _Print:
+    """Return the largest print in which each line fits, and, unless small, each unit."""
+    lines = [line for unit in units for block in unit for line in _formulas(block)]
+    wide = [s for s in _PRINTS if all(w <= s.width for w, _ in lines)] or [_PRINTS[-1]]
+    for size in wide:
+        highest = max((_row_height(h) for _, h in lines), default=0.0)
+        if highest <= size.height and all(
+            _total(unit, size) <= size.height for unit in units
+        ):
             return size
-    return _PRINTS[-1]
+    return min(wide, key=lambda size: abs(size.height - _READABLE.height))
 
 
 def _formulas(block: Block) -> Iterator[tuple[float, float]]:
@@ -173,7 +197,7 @@ def _formulas(block: Block) -> Iterator[tuple[float, float]]:
             return
 
 
-def _pieces(block: Block, size: _Print) -> Iterator[Block]:
+def _pieces(block: Block) -> Iterator[Block]:
     """Yield the parts of a block between which a new frame may begin."""
     match block:
         case Equations():
@@ -188,16 +212,14 @@ def _pieces(block: Block, size: _Print) -> Iterator[Block]:
             yield block
 
 
-def _groups(pieces: Sequence[Block]) -> Iterator[list[Block]]:
-    """Yield what must stay together: a paragraph that leads, and what it leads to."""
-    group: list[Block] = []
-    for piece in pieces:
-        group.append(piece)
-        if not (isinstance(piece, Paragraph) and piece.leads):
-            yield group
-            group = []
-    if group:
-        yield group
+def _groups(unit: Sequence[Block]) -> Iterator[list[Block]]:
+    """Yield the parts of a unit between which a new frame may begin."""
+    first, *rest = [piece for block in unit for piece in _pieces(block)]
+    if isinstance(first, Paragraph) and first.leads and rest:
+        yield [first, rest.pop(0)]
+    else:
+        yield [first]
+    yield from ([piece] for piece in rest)
 
 
 def _joined(pieces: Sequence[Block]) -> tuple[Block, ...]:
@@ -236,7 +258,7 @@ def _height(piece: Block, size: _Print) -> float:
 
 
 def _row_height(lines: float) -> float:
-    return lines + (0.75 if lines > 1 else 0.4)
+    return lines + (0.55 if lines > 1 else 0.3)
 
 
 # --- writing ------------------------------------------------------------------------
@@ -245,7 +267,11 @@ def _row_height(lines: float) -> float:
 def _frame(frame: _Frame, blocks: Blocks) -> str:
     title = blocks.text(frame.title)
     if not frame.blocks:
-        return rf"\begin{{frame}}[plain]\centering\LARGE {title}\end{{frame}}" + "\n"
+        return (
+            "\\begin{frame}[plain]\n"
+            rf"\vfill\centering\LARGE {title}\par\vfill"
+            "\n\\end{frame}\n"
+        )
     if frame.part > 1:
         title += rf" \small({frame.part})"
     body = "\n\n".join(blocks.block(block) for block in frame.blocks)

@@ -332,7 +332,11 @@ class _Drawing:
         names = Names(cell=net.cell)
         written = [Formula((names.state(s),)) for s in self._written()]
         others = [Formula((names.state(s),)) for s in net.cell.states[len(written) :]]
-        yield f"The network unrolled over {self.count} step{'s' * (self.count > 1)}. "
+        inputs = self.values.trace.inputs
+        yield f"The network unrolled over {self.count} step{'s' * (self.count > 1)}"
+        if len(set(inputs.lengths)) > 1:
+            yield f", those of sequence {self.sequence + 1}"
+        yield ". "
         yield "Each "
         yield from _listed(written)
         yield " is computed from the input of its layer and from the step before"

@@ -50,7 +50,7 @@ _SPACING = rf"""\setlength{{\parindent}}{{0pt}}
 \raggedbottom
 """
 
-_DRAWING = "\\IfFileExists{tikz.sty}{\\usepackage{tikz}}{} % draws the network\n"
+_DRAWING = "\\IfFileExists{tikz.sty}{\\usepackage{tikz}}{}\n"
 
 _LOCAL = r"""\setlength{\parindent}{0pt}
 \setlength{\arraycolsep}{3pt}

@@ -63,6 +63,7 @@ class Blocks:
         sections: The level of the headings that are sections, 1 or 2.
         figure_width: Room for a drawing, in millimetres.
         figure_height: Its height, likewise.
+        asks_for_tikz: Whether TeX skips drawings where TikZ is not loaded.
 
     >>> print(Blocks().block(Heading(2, ("50 % of ", Code("h_n")))))
     \section*{50 \% of \texttt{h\_\allowbreak{}n}}
@@ -72,6 +73,7 @@ class Blocks:
     sections: int = 2
     figure_width: float = 166.0
     figure_height: float = 190.0
+    asks_for_tikz: bool = True
 
     def block(self, block: Block) -> str:
         """Return one block."""
@@ -113,16 +115,10 @@ class Blocks:
         drawn = picture(
             figure, self.tex.math, width=self.figure_width, height=self.figure_height
         )
-        return "\n".join(
-            [
-                r"\ifcsname tikzpicture\endcsname % skipped without TikZ",
-                r"\begin{center}",
-                drawn,
-                r"\end{center}\nopagebreak",
-                r"\fi",
-                rf"{{\small {self.text(figure.caption)}\par}}",
-            ]
-        )
+        lines = [r"\begin{center}", drawn, r"\end{center}\nopagebreak"]
+        if self.asks_for_tikz:
+            lines = [r"\ifcsname tikzpicture\endcsname", *lines, r"\fi"]
+        return "\n".join([*lines, rf"{{\small {self.text(figure.caption)}\par}}"])
 
     def _table(self, table: Table) -> str:
         """Write a table; a long one in parts, each with the header."""
