@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writing a text file: complete, or not at all."""
+"""Writing a file: complete, or not at all."""
 
 from __future__ import annotations
 
@@ -8,10 +8,20 @@ import secrets
 import shutil
 from pathlib import Path
 
-__all__ = ["write_text"]
+__all__ = ["write_bytes", "write_text"]
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write text in UTF-8, its line ends as they are, as `write_bytes` does.
+
+    Raises:
+        OSError: It cannot be written; the message names `path`.
+        UnicodeEncodeError: There is no UTF-8 for it.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write to a temporary file beside `path`, and put it in its place.
 
     Links stay links, permissions stay as they were, and what is no regular file (a device,
@@ -22,13 +32,13 @@ def write_text(path: Path, text: str) -> None:
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        target.write_text(text, encoding="utf-8")
+        target.write_bytes(content)
         return
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
         # Not tempfile: its files are for their owner alone.
-        with open(temporary, "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with open(temporary, "xb") as file:
+            file.write(content)
         if target.exists():
             shutil.copymode(target, temporary)
         os.replace(temporary, target)
