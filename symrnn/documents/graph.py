@@ -330,22 +330,26 @@ class _Drawing:
         """Say what is drawn, for a reader who does not see it."""
         net = self.values.net
         names = Names(cell=net.cell)
-        written = [Formula((names.state(s),)) for s in self._written()]
-        others = [Formula((names.state(s),)) for s in net.cell.states[len(written) :]]
+        states = [Formula((names.state(state),)) for state in net.cell.states]
+        written = states[: len(self._written())]
         inputs = self.values.trace.inputs
         yield f"The network unrolled over {self.count} step{'s' * (self.count > 1)}"
         if len(set(inputs.lengths)) > 1:
             yield f", those of sequence {self.sequence + 1}"
         yield ". "
-        yield "Each "
+        yield "Each " if len(written) == 1 else "At each step, "
         yield from _listed(written)
-        yield " is computed from the input of its layer and from the step before"
+        yield " is" if len(written) == 1 else " are"
+        yield " computed from the input of the layer and from the step before"
         yield ", which is to its right in reverse." if net.bidirectional else "."
-        if others:
-            yield " In the same node, so "
-            yield "are " if len(others) > 1 else "is "
-            yield from _listed(others)
+        if len(states) > len(written):
+            yield " In the same node is "
+            yield from _listed(states[len(written) :])
             yield "."
+        if len(states) > 1:
+            yield " Upwards goes "
+            yield states[0]
+            yield " alone."
         if net.bidirectional and net.num_layers > 1:
             yield " A layer reads the states of both directions of the layer below."
         elif net.num_layers > 1:

@@ -16,6 +16,7 @@ from symrnn.documents.model import (
     Heading,
     Inline,
     Math,
+    Node,
     Paragraph,
     Script,
     Strong,
@@ -43,7 +44,8 @@ def escape(text: str) -> str:
 
 def write_markdown(document: Document) -> str:
     """Write `document` as Markdown."""
-    return "\n\n".join(_block(block) for block in document) + "\n"
+    blocks = [block for block in document if not isinstance(block, Script)]
+    return "\n\n".join(_block(block) for block in blocks) + "\n"
 
 
 def _block(block: Block) -> str:
@@ -59,7 +61,7 @@ def _block(block: Block) -> str:
         case Table():
             return _table(block)
         case Figure():
-            return ""
+            return _figure(block)
         case Script():
             return ""
 
@@ -76,6 +78,28 @@ def _allowed(tex: str) -> str:
 
 def _formula(formula: Math) -> str:
     return f"${_allowed(math(formula))}$"
+
+
+def _figure(figure: Figure) -> str:
+    """Write what a drawing says, row by row: Markdown has no drawings of its own."""
+    nodes = {node.key: node for node in figure.graph.nodes}
+    tails: dict[str, list[str]] = {}
+    for edge in figure.graph.edges:
+        tails.setdefault(edge.head, []).append(edge.tail)
+    rows: dict[float, list[str]] = {}
+    for key, node in nodes.items():
+        if node.kind == "dots" or key not in tails:
+            continue
+        sources = ", ".join(math(_read(nodes[tail], node)) for tail in tails[key])
+        formula = _allowed(rf"{math(node.label)} \leftarrow {sources}")
+        rows.setdefault(node.y, []).append(f"${formula}$")
+    lines = [f"- {'; '.join(row)}" for _, row in sorted(rows.items())]
+    return "\n".join([_text(figure.caption), "", *lines])
+
+
+def _read(tail: Node, head: Node) -> Math:
+    """Return what `head` reads of `tail`: upwards only the first state is handed on."""
+    return tail.label if tail.y == head.y else tail.label[:1]
 
 
 def _table(table: Table) -> str:
