@@ -17,9 +17,11 @@ REQUIRE_ALL = os.environ.get("SYMRNN_REQUIRE_ALL", "") not in ("", "0")
 HARDWARE = "hardware: "
 
 _PACKAGES = {
+    "lualatex": "texlive-luatex",
     "pdflatex": "texlive-latex-recommended",
     "pdftoppm": "poppler-utils",
     "pdftotext": "poppler-utils",
+    "xelatex": "texlive-xetex",
 }
 
 

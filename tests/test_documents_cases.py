@@ -215,11 +215,11 @@ def derive_golden(case):
     return symrnn.derive(make(), inputs)
 
 
-def compile_latex(folder, text, engine):
-    """Compile twice, as longtable asks for, and return the log of the second run."""
+def compile_latex(folder, text, engine, runs=2):
+    """Compile, and return the log of the last run."""
     (folder / "page.tex").write_text(text, encoding="utf-8")
     command = [engine, "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
-    for _ in range(2):
+    for _ in range(runs):
         run = subprocess.run(command, cwd=folder, capture_output=True, check=False)
         assert run.returncode == 0, run.stdout.decode(errors="replace")[-2000:]
     return (folder / "page.log").read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""LaTeX under three engines: nothing runs off a page or a slide, nothing is missing."""
+
+import re
+
+import pytest
+
+import symrnn
+from symrnn.cells import gru, lstm, rnn
+from symrnn.documents.graph import unrolled_graph
+from symrnn.documents.latex import write_latex
+from symrnn.documents.latex_blocks import Blocks
+from symrnn.documents.layout import width
+from symrnn.documents.model import (
+    Blank,
+    Display,
+    Document,
+    Equations,
+    Figure,
+    Formula,
+    Heading,
+    Line,
+    Matrix,
+    Number,
+    Paragraph,
+    Script,
+    Symbol,
+    Table,
+)
+from symrnn.documents.options import Options
+from symrnn.documents.printed import Values
+from symrnn.documents.tex import Tex, math
+from symrnn.errors import UnsupportedError
+from tests.require import require
+from tests.test_documents_cases import (
+    DIFFICULT,
+    GOLDEN,
+    PADDED,
+    SEQUENCE,
+    compile_latex,
+    random_network,
+)
+
+ENGINES = ["pdflatex", "xelatex", "lualatex"]
+
+
+def tall_lstm():
+    return random_network(lstm(), 2, 2, layers=2, directions=2)
+
+
+def large_gru():
+    return random_network(gru(), 3, 256)
+
+
+STRAINS = {
+    **{name: (make, x, {}) for name, (make, x) in GOLDEN.items()},
+    **DIFFICULT,
+    "packed": (tall_lstm, PADDED, {"lengths": [3, 2]}),
+    "hidden size 256": (large_gru, SEQUENCE[:1], {}),
+    "long": (lambda: random_network(rnn(), 3, 2), SEQUENCE * 50, {}),
+    **{
+        f"digits {n}": (GOLDEN["lstm"][0], SEQUENCE[:1], {"digits": n})
+        for n in (1, 7, 9)
+    },
+    "significant": (GOLDEN["lstm"][0], SEQUENCE[:2], {"rounding": "significant"}),
+    "fractions": (GOLDEN["gru"][0], SEQUENCE[:2], {"numbers": "fraction"}),
+    "closed": (GOLDEN["rnn_hidden_size_two"][0], SEQUENCE[:2], {"numbers": "closed"}),
+    "rows": (GOLDEN["lstm"][0], SEQUENCE[:2], {"vectors": "row"}),
+    "scalars": (GOLDEN["gru"][0], SEQUENCE[:2], {"detail": "scalars"}),
+    "by hand": (GOLDEN["lstm"][0], SEQUENCE[:2], {"carry": "by-hand"}),
+    "goodfellow": (GOLDEN["lstm"][0], SEQUENCE[:2], {"notation": "goodfellow"}),
+    "cho": (GOLDEN["gru"][0], SEQUENCE[:2], {"notation": "cho"}),
+}
+"""What strains a page: widths, heights, symbols, sizes, and each option."""
+
+
+FRAMES = [
+    "lstm",
+    "hidden size 256",
+    "rnn_bidirectional",
+    "product of a product",
+    "very many digits",
+    "fractions",
+    "rows",
+    "scalars",
+    "many columns",
+]
+
+
+@pytest.fixture(scope="module")
+def documents():
+    """Every document, with its drawing."""
+    return {name: document(*case) for name, case in STRAINS.items()}
+
+
+def document(make, x, options):
+    derivation = symrnn.derive(make(), x, **options)
+    blocks = derivation.document.blocks
+    if any(isinstance(block, Figure) for block in blocks):
+        return derivation.document
+    drawing = unrolled_graph(Values(derivation.trace, Options()))
+    return Document((*blocks[:3], drawing, *blocks[3:]))
+
+
+def body(text):
+    """Return what is between a document's begin and end."""
+    return re.search(r"\\begin\{document\}(.*)\\end\{document\}", text, re.DOTALL)[1]
+
+
+def all_in_one(documents, form):
+    """Return a document of all documents, that says in the log where each begins."""
+    texts = {
+        name: write_latex(d, form=form, colour=True) for name, d in documents.items()
+    }
+    first = next(iter(texts.values()))
+    preamble = first[: first.index(r"\begin{document}")]
+    colours = {
+        line for t in texts.values() for line in t.splitlines() if "definecolor" in line
+    }
+    parts = [
+        rf"\typeout{{CASE {name}}}{body(text)}\clearpage"
+        for name, text in texts.items()
+    ]
+    return "\n".join(
+        [preamble, *colours, r"\begin{document}", *parts, r"\end{document}"]
+    )
+
+
+def complaints(log):
+    """Yield what TeX found too full or missing, and in which case."""
+    case = None
+    for line in log.splitlines():
+        if line.startswith("CASE "):
+            case = line.removeprefix("CASE ")
+        elif re.search("Overfull|undefined|Missing character|LaTeX Warning", line):
+            yield case, line
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_pages(engine, documents, tmp_path):
+    """No box is too full, no character is missing, in any document under any engine."""
+    text = all_in_one(documents, "standalone")
+    log = compile_latex(tmp_path, text, require(engine), runs=1)
+    assert log.count("CASE ") >= len(documents)
+    assert [] == list(complaints(log))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_slides(engine, documents, tmp_path):
+    """No frame is too full either; a frame takes as long as a page or two."""
+    require(engine)
+    few = FRAMES if engine == "pdflatex" else FRAMES[:2]
+    documents = {name: Document(documents[name].blocks[:45]) for name in few}
+    text = all_in_one(documents, "beamer")
+    log = compile_latex(tmp_path, text, engine, runs=1)
+    assert [] == list(complaints(log))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_fragment_needs_amsmath_alone(engine, documents, tmp_path):
+    """Without TikZ there is no drawing, and no error."""
+    fragment = write_latex(documents["lstm"], form="fragment")
+    text = (
+        r"\documentclass[11pt]{article}\usepackage{amsmath}"
+        r"\textwidth170mm\oddsidemargin-5mm"
+        rf"\begin{{document}}{fragment}\end{{document}}"
+    )
+    log = compile_latex(tmp_path, text, require(engine), runs=1)
+    assert [] == list(complaints(log))
+    assert "tikz" not in log
+
+
+def test_standalone_needs_amsmath_alone(documents, tmp_path, pdflatex):
+    """The packages that make it nicer may be missing."""
+    text = write_latex(documents["rnn_stacked"])
+    without = re.sub(r"(tikz|geometry|lmodern)\.sty", "missing.sty", text)
+    assert 3 == without.count("missing.sty")
+    log = compile_latex(tmp_path, without, pdflatex, runs=1)
+    assert "Overfull" not in log
+    assert not re.search(r"/(tikz|geometry|lmodern|booktabs|longtable)\.sty", log)
+
+
+# --- forms --------------------------------------------------------------------------
+
+
+def test_unknown_form_is_refused():
+    """The error lists what there is."""
+    with pytest.raises(UnsupportedError, match="standalone, fragment, beamer"):
+        write_latex(Document(()), form="letter")
+
+
+def test_scripts_are_not_printed(documents):
+    """Python is for notebooks."""
+    blocks = documents["rnn_one_feature"].blocks
+    text = [
+        write_latex(Document(d), form=form)
+        for form in ("standalone", "beamer")
+        for d in (blocks, (*blocks, Script("print(1)")))
+    ]
+    assert "print(1)" not in text[1] + text[3]
+
+
+def test_a_long_table_is_broken_and_nothing_is_lost():
+    """Each part has the header, and every row is there once, in order."""
+    rows = tuple(((str(n),), ("v",)) for n in range(60))
+    text = Blocks().block(Table((("Number",), ("Value",)), rows, "rl"))
+    assert 3 == text.count("Number & Value") == text.count(r"\end{tabular}")
+    assert [str(n) for n in range(60)] == re.findall(r"^(\d+) & v", text, re.MULTILINE)
+
+
+def test_a_wide_table_is_printed_small():
+    """As small as it takes to fit on a line."""
+
+    def table(columns):
+        row = ((Formula((Number("-0.123456"),)),),) * columns
+        return Blocks().block(Table(row, (row,), "r" * columns))
+
+    sizes = [
+        re.search(r"smallskip\{(\\\w+?|)\\hspace", table(n))[1] for n in (6, 8, 9, 10)
+    ]
+    assert sizes == ["", r"\small", r"\footnotesize", r"\scriptsize"]
+
+
+def test_slides_keep_a_heading_and_every_line():
+    """What does not fit on a frame is on the next, under the same title."""
+    matrix = Matrix((((Number("1"),),),) * 8)
+    lines = tuple(Line((Symbol("h", str(n)),), "equals", (matrix,)) for n in range(7))
+    blocks = (
+        Heading(1, ("T",)),
+        Heading(2, ("Steps",)),
+        Heading(3, ("Step 1",)),
+        Paragraph(("It is",), leads=True),
+        Equations(lines),
+        Display(((Symbol("last"),),)),
+    )
+    text = write_latex(Document(blocks), form="beamer")
+    frames = text.split(r"\begin{frame}")[1:]
+    assert len(frames) > 3
+    assert re.findall(r"h_\{(\d)\} &=", text) == [str(n) for n in range(7)]
+    assert all("{Steps: Step 1" in frame for frame in frames[1:])
+    assert r"\small(2)" in frames[2]
+    assert "It is" in frames[1]
+    assert "h_{0}" in frames[1]
+
+
+# --- mathematics --------------------------------------------------------------------
+
+
+def test_blanks_leave_room_to_write():
+    """Room grows with the digits, and rows of a matrix stand apart."""
+    short, long = (Blank(n, "key") for n in (2, 6))
+    assert width((short,)) < width((long,))
+    assert r"\underline{\hspace{2.4em}}" == math((short,))
+    assert r" \\[1.5ex] " in math((Matrix((((short,),), ((long,),))),))
+
+
+def test_colours_are_put_around_a_symbol():
+    """With all that hangs on it; a tone that has no colour is black."""
+    tex = Tex({"i": "gate1"})
+    symbol = Symbol("W", "ii", "(2)", tone="i")
+    assert r"\textcolor{gate1}{W_{ii}^{(2)}}" == tex.math((symbol,))
+    assert "h_{1}" == tex.math((Symbol("h", "1", tone="h"),))
+    assert "W_{ii}^{(2)}" == math((symbol,))
