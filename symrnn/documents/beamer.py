@@ -83,7 +83,12 @@ def write_frames(document: Document, tex: Tex, packages: str) -> str:
     """
     # A conditional is not allowed in a frame; and where there is beamer, there is TikZ.
     blocks = Blocks(
-        tex, sections=1, figure_width=132, figure_height=52, asks_for_tikz=False
+        tex,
+        sections=1,
+        line=_PRINTS[0].width,
+        figure_width=132,
+        figure_height=52,
+        asks_for_tikz=False,
     )
     frames = "\n".join(_frame(frame, blocks) for frame in _frames(document))
     return (

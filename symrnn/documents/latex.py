@@ -20,6 +20,7 @@ from symrnn.documents.model import (
     Figure,
     Heading,
     Paragraph,
+    Table,
 )
 from symrnn.documents.tex import Tex
 from symrnn.errors import UnsupportedError
@@ -132,6 +133,8 @@ def _before(block: Block, previous: Block | None) -> str:
         if isinstance(previous, Paragraph):
             return "\n" if previous.leads else "\n\n" + _NO_EMPTY_LINE
         return "\n\n" + _NO_EMPTY_LINE
+    if isinstance(block, Table) and isinstance(previous, Paragraph) and previous.leads:
+        return "\n\\nopagebreak\n\n"
     if isinstance(block, Heading) and block.level == 2 and not _is_title(previous):
         return "\n\n" + _ROOM
     return "\n\n"

@@ -61,6 +61,7 @@ class Blocks:
     Attributes:
         tex: The writer for mathematics.
         sections: The level of the headings that are sections, 1 or 2.
+        line: Room for a table, in digits of 11 pt.
         figure_width: Room for a drawing, in millimetres.
         figure_height: Its height, likewise.
         asks_for_tikz: Whether TeX skips drawings where TikZ is not loaded.
@@ -71,6 +72,7 @@ class Blocks:
 
     tex: Tex = field(default_factory=Tex)
     sections: int = 2
+    line: float = LINE
     figure_width: float = 166.0
     figure_height: float = 190.0
     asks_for_tikz: bool = True
@@ -121,15 +123,16 @@ class Blocks:
         return "\n".join([*lines, rf"{{\small {self.text(figure.caption)}\par}}"])
 
     def _table(self, table: Table) -> str:
-        """Write a table; a long one in parts, each with the header."""
-        parts = max(1, math.ceil(len(table.rows) / _MOST_ROWS))
-        length = math.ceil(len(table.rows) / parts)
-        size = _size_that_fits(table)
-        texts = [
-            self._tabular(table, table.rows[i * length : (i + 1) * length], size)
-            for i in range(parts)
-        ]
-        return "\n\n".join(texts)
+        """Write a table; a wide or long one in parts, each with the header."""
+        tabulars = []
+        for part in _by_columns(table, self.line):
+            size = _size_that_fits(part, self.line)
+            count = max(1, math.ceil(len(part.rows) / _MOST_ROWS))
+            length = math.ceil(len(part.rows) / count)
+            for i in range(count):
+                rows = part.rows[i * length : (i + 1) * length]
+                tabulars.append(self._tabular(part, rows, size))
+        return "\n\n".join(tabulars)
 
     def _tabular(self, table: Table, rows: Sequence[Row], size: str) -> str:
         lines = [
@@ -155,12 +158,39 @@ def _rule(thickness: str, *, above: str = "0pt", below: str = "0pt") -> str:
     return rf"\noalign{{\vskip {above}\hrule height {thickness}\vskip {below}}}"
 
 
-def _size_that_fits(table: Table) -> str:
-    """Return the print in which a table is no wider than a line."""
+def _widths(table: Table) -> list[float]:
+    """Return the widths of the columns, each with the gap to the next."""
     columns = zip(table.header, *table.rows, strict=True)
-    width = sum(max(map(text_width, column)) for column in columns)
-    width += _COLUMN_GAP * (len(table.header) - 1)
-    return next((s for room, s in _SIZES if width <= LINE * room), _SIZES[-1][1])
+    return [max(map(text_width, column)) + _COLUMN_GAP for column in columns]
+
+
+def _size_that_fits(table: Table, line: float) -> str:
+    """Return the print in which a table is no wider than a line."""
+    width = sum(_widths(table)) - _COLUMN_GAP
+    return next((s for room, s in _SIZES if width <= line * room), _SIZES[-1][1])
+
+
+def _by_columns(table: Table, line: float) -> list[Table]:
+    """Split a table that is too wide in small print; the first column is in each part."""
+    room = line * _SIZES[-1][0]
+    first, *widths = _widths(table)
+    groups: list[list[int]] = [[0]]
+    used = first
+    for index, width in enumerate(widths, 1):
+        if used + width > room and len(groups[-1]) > 1:
+            groups.append([0])
+            used = first
+        groups[-1].append(index)
+        used += width
+    return [_columns(table, group) for group in groups]
+
+
+def _columns(table: Table, indices: Sequence[int]) -> Table:
+    return Table(
+        tuple(table.header[i] for i in indices),
+        tuple(tuple(row[i] for i in indices) for row in table.rows),
+        "".join(table.align[i] for i in indices),
+    )
 
 
 def _kept_together(rows: list[str]) -> list[str]:
