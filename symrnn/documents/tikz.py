@@ -9,14 +9,15 @@ from symrnn.documents.model import Figure, Math, Node
 
 __all__ = ["picture"]
 
-_WIDE, _HIGH = 21.0, 14.0  # of a unit, in millimetres, where there is room
+_WIDE = (15.0, 21.0)  # a step of time, in millimetres: at least, and with room
+_HIGH = (11.0, 14.0)  # a layer, likewise
 _NODE = 17.0  # room for the widest node
 
 _STYLES = (
-    "x={wide}mm, y={high}mm, >=stealth, every node/.style={{font={size}, inner sep=2pt, "
-    "minimum height=6mm}}, input/.style={{}}, initial/.style={{draw, rounded corners, "
-    "dashed, minimum width=8mm}}, state/.style={{draw, rounded corners, minimum width=8mm}}, "
-    "output/.style={{}}, dots/.style={{}}"
+    "x={wide:.1f}mm, y={high:.1f}mm, {scale}>=stealth, every node/.style={{font=\\small, "
+    "inner sep=2pt, minimum height=6mm}}, input/.style={{}}, initial/.style={{draw, "
+    "rounded corners, dashed, minimum width=8mm}}, state/.style={{draw, rounded "
+    "corners, minimum width=8mm}}, output/.style={{}}, dots/.style={{}}"
 )
 
 
@@ -46,20 +47,24 @@ def picture(
     \draw[->] (a) -- (b);
     \end{tikzpicture}
     """
-    wide = min(
-        _WIDE, (width - _NODE) / max(1.0, _extent(n.x for n in figure.graph.nodes))
-    )
-    high = min(
-        _HIGH, (height - _NODE) / max(1.0, _extent(n.y for n in figure.graph.nodes))
-    )
-    size = r"\small" if wide > 18 and high > 10 else r"\footnotesize"
-    styles = _STYLES.format(wide=f"{wide:.1f}", high=f"{high:.1f}", size=size)
+    across = _extent(node.x for node in figure.graph.nodes)
+    up = _extent(node.y for node in figure.graph.nodes)
+    wide = _clamped((width - _NODE) / max(1.0, across), _WIDE)
+    high = _clamped((height - _NODE) / max(1.0, up), _HIGH)
+    # Where even the closest does not fit, everything shrinks.
+    shrunk = min(1.0, width / (wide * across + _NODE), height / (high * up + _NODE))
+    scale = f"scale={shrunk:.2f}, transform shape, " if shrunk < 1 else ""
+    styles = _STYLES.format(wide=wide, high=high, scale=scale)
     lines = [rf"\begin{{tikzpicture}}[{styles}]"]
     lines += [_node(node, math) for node in figure.graph.nodes]
     lines += [
         rf"\draw[->] ({edge.tail}) -- ({edge.head});" for edge in figure.graph.edges
     ]
     return "\n".join([*lines, r"\end{tikzpicture}"])
+
+
+def _clamped(number: float, bounds: tuple[float, float]) -> float:
+    return max(bounds[0], min(bounds[1], number))
 
 
 def _extent(numbers: Iterable[float]) -> float:
