@@ -24,7 +24,6 @@ from symrnn.documents.model import (
 from symrnn.documents.notation import Names, letter
 from symrnn.documents.opening import shape_text
 from symrnn.documents.printed import Values
-from symrnn.documents.steps import MOST_SEQUENCES
 from symrnn.network import Place
 
 __all__ = ["closing"]
@@ -63,7 +62,7 @@ def _output(values: Values) -> Iterator[Block]:
         text.append(" Rows after the end of a sequence are zero.")
     yield Paragraph(tuple(text))
     state, last = net.cell.states[0], net.num_layers - 1
-    for b in selected(inputs.batch, MOST_SEQUENCES):
+    for b in values.selection.sequences:
         parts: list[list[Part]] = [
             [((last, d), t, state) for d in net.directions]
             for t in range(inputs.lengths[b])
@@ -76,7 +75,7 @@ def _last_states(values: Values) -> Iterator[Block]:
     for state in net.cell.states:
         name = f"{state}_n"
         yield Paragraph(_about_last_states(values, state, name))
-        for b in selected(inputs.batch, MOST_SEQUENCES):
+        for b in values.selection.sequences:
             last = inputs.lengths[b] - 1
             parts: list[list[Part]] = [
                 [(place, last if place[1] == "forward" else 0, state)]
@@ -117,7 +116,7 @@ def _assembled(
         yield Paragraph((f"Sequence {b + 1}:",), leads=True)
     shown = values.rows(parts, b)
     symbols = _symbols(values, parts)
-    value = Line((), "equals" if shown.exact else "approx", (shown.math,))
+    value = Line((), "equals" if shown.exact else "approx", shown.math)
     if values.trace.inputs.layout.single_step:
         yield Equations(tuple(fill(symbols, [value], width(symbols))))
         return

@@ -16,6 +16,7 @@ from symrnn.documents.model import Document, Heading
 from symrnn.documents.opening import opening
 from symrnn.documents.options import Options
 from symrnn.documents.printed import Values
+from symrnn.documents.selection import Selection
 from symrnn.documents.steps import sequences
 from symrnn.errors import UnsupportedError
 from symrnn.evaluate import evaluate_inputs
@@ -148,6 +149,7 @@ def derive(
         inputs = found.subject.inputs  # as the subject saw them
     else:
         inputs = read_inputs(network, x, hx, lengths=lengths)
+    Selection(options, network, inputs)  # before anything is computed
     trace = evaluate_inputs(network, inputs, places=options.digits, keep="nodes")
     values = Values(trace, options)
     blocks = [*sequences(values), *closing(values)]

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which values are rational, and what they are: what decides between = and ≈.
+"""Which values are known exactly, and what they are: what decides between = and ≈.
 
-A domain whose elements are rationals, or ``None`` where the value is irrational or not
-worth following. ``None`` only ever costs an equals sign: such a number is printed as
-rounded, which is never wrong.
+A domain whose elements are rationals, short closed forms such as tanh(3/4) where these
+are asked for, or ``None`` where the value is neither or not worth following. ``None`` only
+ever costs an equals sign: such a number is printed as rounded, which is never wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from flint import fmpq
 
+from symrnn.documents.layout import width
+from symrnn.documents.model import Brackets, Fraction, Function, Math, Number, Sign
 from symrnn.domains.base import Domain, Interval
 from symrnn.errors import UndecidedError
 from symrnn.functions import ElementwiseFunction
@@ -23,21 +26,41 @@ from symrnn.numbers import Exact, to_fraction
 from symrnn.run import run
 from symrnn.trace import Trace
 
-__all__ = ["KnownRationals", "rational", "trace_rationals"]
+__all__ = [
+    "Closed",
+    "Known",
+    "KnownRationals",
+    "fraction",
+    "rational",
+    "trace_rationals",
+]
 
-Known = fmpq | None
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """An irrational number in closed form: how it is written, and whether as a sum."""
+
+    math: Math
+    is_sum: bool = False
+
+
+Known = fmpq | Closed | None
 Rows = list[list[Known]]
+
+_WIDEST = 24.0  # digits; wider closed forms are not worth following
 
 _LARGEST = 4096  # bits; a relu network's rationals grow with every step
 _WORK = 200_000  # multiplications; past this, few numbers are short decimals anyway
 
 
-def trace_rationals(net: Network, inputs: Inputs) -> Trace | None:
+def trace_rationals(
+    net: Network, inputs: Inputs, *, closed: bool = False
+) -> Trace | None:
     """Run the network over the rationals, or return ``None`` where that takes long."""
     weights = sum(a.size for arrays in net.parameters.values() for a in arrays.values())
     if weights * sum(inputs.widths) > _WORK:
         return None
-    return run(net, inputs, KnownRationals(), keep="nodes")
+    return run(net, inputs, KnownRationals(closed=closed), keep="nodes")
 
 
 def rational(value: Any) -> fmpq:
@@ -46,11 +69,31 @@ def rational(value: Any) -> fmpq:
     return fmpq(fraction.numerator, fraction.denominator)
 
 
+def fraction(value: fmpq) -> Math:
+    """Return a rational as it is written: a whole number or a fraction.
+
+    >>> fraction(fmpq(-3))
+    (Number(text='-3', origin=None),)
+    """
+    sign: Math = (Sign("negative"),) if value < 0 else ()
+    top = (Number(str(abs(int(value.p)))),)
+    if value.q == 1:
+        return (Number(str(int(value.p))),)
+    return (*sign, Fraction(top, (Number(str(int(value.q))),)))
+
+
 class KnownRationals(Domain[Rows]):
-    """Rationals as far as they go, ``None`` from there; rows of a matrix in lists."""
+    """Rationals as far as they go, ``None`` from there; rows of a matrix in lists.
+
+    Args:
+        closed: Whether to follow short closed forms too.
+    """
 
     name = "known rationals"
     proven = True
+
+    def __init__(self, *, closed: bool = False) -> None:
+        self.closed = closed
 
     def matrix(self, values: Exact) -> Rows:
         return [[rational(v) for v in row] for row in values.tolist()]
@@ -69,13 +112,25 @@ class KnownRationals(Domain[Rows]):
         return _each(lambda *values: _sum(values), *terms)
 
     def neg(self, a: Rows) -> Rows:
-        return _each(lambda v: None if v is None else -v, a)
+        return _each(_negative, a)
 
     def hadamard(self, a: Rows, b: Rows) -> Rows:
         return _each(_product, a, b)
 
     def elementwise(self, function: ElementwiseFunction, a: Rows) -> Rows:
-        return _each(lambda v: None if v is None else function.rational(v), a)
+        return _each(lambda v: self._image(function, v), a)
+
+    def _image(self, function: ElementwiseFunction, value: Known) -> Known:
+        if value is None:
+            return None
+        if isinstance(value, fmpq):
+            found = function.rational(value)
+            if found is not None:
+                return found
+        if not self.closed:
+            return None
+        name = Function(function.name, function.latex)
+        return _short(Closed((name, Brackets(_written(value)))))
 
     def transpose(self, a: Rows) -> Rows:
         return [list(column) for column in zip(*a, strict=True)]
@@ -117,18 +172,76 @@ def _each(function: Callable[..., Known], *operands: Rows) -> Rows:
 
 
 def _sum(values: Sequence[Known]) -> Known:
-    total = fmpq(0)
+    total, others = fmpq(0), list[Closed]()
     for value in values:
         if value is None:
             return None
-        total += value
-    return _followed(total)
+        if isinstance(value, Closed):
+            others.append(value)
+        else:
+            total += value
+    if not others:
+        return _followed(total)
+    terms = [other.math for other in others]
+    if total != 0:
+        terms.append(fraction(total))
+    if len(terms) == 1:
+        return others[0]
+    return _short(Closed(_joined(terms), is_sum=True))
 
 
 def _product(x: Known, y: Known) -> Known:
     if x == 0 or y == 0:
         return fmpq(0)
-    return None if x is None or y is None else _followed(x * y)
+    if x is None or y is None:
+        return None
+    if isinstance(x, fmpq) and isinstance(y, fmpq):
+        return _followed(x * y)
+    if x == 1 or y == 1:
+        return y if x == 1 else x
+    if x == -1 or y == -1:
+        return _negative(y if x == -1 else x)
+    left, right = _factor(x, first=True), _factor(y, first=False)
+    return _short(Closed((*left, Sign("dot"), *right)))
+
+
+def _negative(value: Known) -> Known:
+    if isinstance(value, Closed):
+        return _short(Closed((Sign("negative"), *_factor(value, first=False))))
+    return None if value is None else -value
+
+
+def _written(value: fmpq | Closed) -> Math:
+    return value.math if isinstance(value, Closed) else fraction(value)
+
+
+def _factor(value: fmpq | Closed, *, first: bool) -> Math:
+    """Return a factor, in brackets where it needs them."""
+    math = _written(value)
+    signed = math[0] == Sign("negative") or (
+        isinstance(math[0], Number) and math[0].text.startswith("-")
+    )
+    if (isinstance(value, Closed) and value.is_sum) or (signed and not first):
+        return (Brackets(math),)
+    return math
+
+
+def _joined(terms: Sequence[Math]) -> Math:
+    """Return a sum; a term that begins with a minus is subtracted."""
+    math = terms[0]
+    for term in terms[1:]:
+        head = term[0]
+        if head == Sign("negative"):
+            math = (*math, Sign("minus"), *term[1:])
+        elif isinstance(head, Number) and head.text.startswith("-"):
+            math = (*math, Sign("minus"), Number(head.text[1:]), *term[1:])
+        else:
+            math = (*math, Sign("plus"), *term)
+    return math
+
+
+def _short(value: Closed) -> Closed | None:
+    return value if width(value.math) <= _WIDEST else None
 
 
 def _followed(value: fmpq) -> Known:

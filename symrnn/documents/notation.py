@@ -46,8 +46,13 @@ class Shown:
         exact: Whether the printed decimals are exactly the value.
     """
 
-    math: Matrix | Number
+    math: Math
     exact: bool
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether it has several elements."""
+        return len(self.math) == 1 and isinstance(self.math[0], Matrix)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,8 +189,7 @@ class _Speller:
         a = self.operand(node, left, first=first)
         b = self.operand(node, right, first=False)
         numbers = any(
-            n in self.values and isinstance(self.values[n].math, Number)
-            for n in node.args
+            n in self.values and not self.values[n].is_matrix for n in node.args
         )
         if numbers:
             return (*a, Sign("dot"), *b)
@@ -203,8 +207,11 @@ class _Speller:
         return math
 
 
-def _number(value: Matrix | Number, *, first: bool) -> Math:
-    """A negative number after a sign stands in brackets."""
-    if isinstance(value, Number) and value.text.startswith("-") and not first:
-        return (Brackets((value,)),)
-    return (value,)
+def _number(value: Math, *, first: bool) -> Math:
+    """A negative number after a sign stands in brackets, and so does a sum."""
+    head = value[0]
+    negative = head == Sign("negative") or (
+        isinstance(head, Number) and head.text.startswith("-")
+    )
+    is_sum = Sign("plus") in value or Sign("minus") in value
+    return (Brackets(value),) if is_sum or (negative and not first) else value

@@ -49,7 +49,7 @@ def opening(values: Values) -> Iterator[Block]:
 
 def equal(left: Math, value: Shown) -> Math:
     """Return ``left = value``, or ``left ≈ value`` where it is rounded."""
-    return (*left, Sign("equals" if value.exact else "approx"), value.math)
+    return (*left, Sign("equals" if value.exact else "approx"), *value.math)
 
 
 def place_title(net: Network, place: Place) -> str:

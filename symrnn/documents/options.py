@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
@@ -18,6 +19,8 @@ Numbers = Literal["decimal", "fraction", "closed"]
 Detail = Literal["summary", "steps", "scalars"]
 Carry = Literal["exact", "by-hand"]
 Vectors = Literal["column", "row"]
+
+_MOST_DIGITS = 200
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "rounding": get_args(Rounding),
@@ -72,8 +75,22 @@ class Options:
 
     def __post_init__(self) -> None:
         require_int(self.digits, "digits", 1 if self.rounding == "significant" else 0)
+        if self.digits > _MOST_DIGITS:
+            raise SourceError(
+                f"digits must be at most {_MOST_DIGITS} (got {self.digits})"
+            )
         for name, known in _CHOICES.items():
             _require_choice(name, getattr(self, name), known)
+        for name in ("colour", "graph"):
+            if not isinstance(getattr(self, name), bool):
+                raise SourceError(
+                    f"{name} must be true or false (got {getattr(self, name)!r})"
+                )
+        if not (self.title is None or isinstance(self.title, str)):
+            raise SourceError(f"title must be text (got {self.title!r})")
+        for name in ("layers", "steps", "units", "sequences"):
+            object.__setattr__(self, name, _numbers(name, getattr(self, name)))
+        object.__setattr__(self, "directions", _directions(self.directions))
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Options:
@@ -92,6 +109,33 @@ class Options:
             if name not in known:
                 raise SourceError(f"there is no option {name!r}{suggest(name, known)}")
         return cls(**given)
+
+
+def _numbers(name: str, given: Any) -> tuple[int, ...] | None:
+    """Return numbers from 1 in ascending order, each once."""
+    if given is None:
+        return None
+    values = [given] if isinstance(given, int) else given
+    try:
+        found = sorted({operator.index(value) for value in values})
+    except TypeError:
+        found = []
+    if not found or found[0] < 1 or isinstance(given, bool | str | bytes):
+        raise SourceError(
+            f"{name} must be whole numbers from 1, such as (1, 2, 50) (got {given!r})"
+        )
+    return tuple(found)
+
+
+def _directions(given: Any) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    values = [given] if isinstance(given, str) else list(given)
+    for value in values:
+        _require_choice("directions", value, ("forward", "reverse"))
+    if not values:
+        raise SourceError("directions must name one, forward or reverse (got none)")
+    return tuple(d for d in ("forward", "reverse") if d in values)
 
 
 def suggest(given: Any, known: Any) -> str:

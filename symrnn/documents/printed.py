@@ -1,48 +1,56 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The numbers of a document: the one place where values become decimals.
+"""The values of a document: the one place where what a run computed is put into print.
 
-Every value is taken from the trace and rounded once. It is marked exact where all the
-decimals that are shown of it are exactly the values.
+Every number is taken from the trace and rounded once. A value is marked exact where all
+that is shown of it is exactly what it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from flint import fmpq
 from sympy import MatrixExpr
 
 from symrnn.arrays import Array
 from symrnn.cells import x
-from symrnn.documents.exactness import rational, trace_rationals
+from symrnn.documents.by_hand import Drift, carry_by_hand, largest_drift
+from symrnn.documents.exactness import Known, rational, trace_rationals
+from symrnn.documents.forms import Element, write_numbers
 from symrnn.documents.layout import columns_that_fit, selected
-from symrnn.documents.model import Math, Matrix, Number, Sign
+from symrnn.documents.model import Math, Matrix, Number, Origin, Sign
 from symrnn.documents.notation import Shown
 from symrnn.documents.options import Options
-from symrnn.formats import round_decimal
-from symrnn.language import Named, postorder
+from symrnn.documents.selection import Gap, Selection, with_gaps
+from symrnn.language import Matmul, Named, postorder
 from symrnn.network import Network, Place
 from symrnn.numbers import Exact
 from symrnn.trace import Trace
 
 __all__ = ["Values"]
 
-Element = Callable[[int, int], tuple[Any, fmpq | None]]
+Chosen = Callable[[int, int], Element]
 
-_EXTRA_PLACES = 4  # what is given may be this much longer than what is computed
 _MOST_ROWS = 8
+_MOST_TERMS = 4
 
 
 class Values:
     """Everything that a run computed, ready for print.
 
     Args:
-        trace: Made with ``keep="nodes"``.
+        trace: The exact run, made with ``keep="nodes"``.
         options: How numbers are printed.
+
+    Attributes:
+        trace: The exact run.
+        carried: The run whose numbers are printed: the same, or one by hand.
+        selection: What of it is shown.
+        shortened: Whether a matrix has been elided so far.
     """
 
     def __init__(self, trace: Trace, options: Options) -> None:
@@ -50,30 +58,66 @@ class Values:
         self.net: Network = trace.net
         self.options = options
         self.digits = options.digits
+        self.selection = Selection(options, trace.net, trace.inputs)
         self.shortened = False
-        self._rationals = trace_rationals(trace.net, trace.inputs)
+        self.carried = trace
+        if options.carry == "by-hand":
+            self.carried = carry_by_hand(trace.net, trace.inputs, options)
+        self._rationals = trace_rationals(
+            trace.net, trace.inputs, closed=options.numbers == "closed"
+        )
+        self._shown: dict[Any, Shown] = {}
+        self._names = {line.value: line.name for line in self.net.cell.equations}
+        self._names |= {line.target: line.name for line in self.net.cell.equations}
+
+    @cached_property
+    def drift(self) -> Drift | None:
+        """How far states carried by hand are from the exact ones, at most."""
+        return largest_drift(self.carried, self.trace)
+
+    # --- what is given ---
 
     def parameter(self, place: Place, name: str) -> Shown:
-        """Return a parameter; one with few decimals is printed exactly."""
-        return self._given(self.net.parameters[place][name])
+        """Return a parameter as it is stored; one with few decimals is exact."""
+        return self._parameter(place, name, turned=False)
+
+    def _parameter(self, place: Place, name: str, *, turned: bool) -> Shown:
+        key = (place, name, turned)
+        if key not in self._shown:
+            values = self.net.parameters[place][name]
+            origin = Origin(quantity=name, layer=place[0], direction=place[1])
+            by_unit = name in self._unit_rows
+            self._shown[key] = self._given(values, origin, by_unit, turned)
+        return self._shown[key]
+
+    @cached_property
+    def _unit_rows(self) -> set[str]:
+        """The parameters that have a row for each unit."""
+        sizes = set(self.net.cell.state_sizes)
+        return {p.name for p in self.net.cell.parameters if p.shape[0] in sizes}
 
     def input(self, t: int, b: int) -> Shown:
         """Return the input of the network at step t to sequence b of the batch."""
-        return self._given(self.trace.inputs.x[t, b][:, np.newaxis])
+        origin = Origin(quantity="x", step=t, sequence=b)
+        values = self.trace.inputs.x[t, b][:, np.newaxis]
+        return self._given(values, origin, False, False)
 
     def initial(self, place: Place, b: int, state: str) -> Shown:
         """Return the state that sequence b starts from."""
         size = self.net.state_sizes[state]
         index = self.net.places.index(place)
         column = self.trace.inputs.order.index(b)
-        return self._given(
-            self.trace.inputs.initial(state, index, size)[:, column : column + 1]
-        )
+        values = self.trace.inputs.initial(state, index, size)
+        before = self.trace.inputs.lengths[b] if place[1] == "reverse" else -1
+        origin = self._origin(state, place, before, b)
+        return self._given(values[:, column : column + 1], origin, True, False)
+
+    # --- what is computed ---
 
     def node(self, place: Place, t: int, b: int, node: MatrixExpr) -> Shown:
         """Return a node of the equations at a step of sequence b."""
         if node in self.net.cell.parameters:
-            return self.parameter(place, node.name)
+            return self._parameter(place, node.name, turned=True)
         if node == x and place[0] == 0:
             return self.input(t, b)
         if isinstance(node, Named) and node.name.endswith("_prev"):
@@ -82,9 +126,78 @@ class Values:
             if not 0 <= before < self.trace.inputs.lengths[b]:
                 return self.initial(place, b, state)
             return self.node(place, before, b, self._target(state))
-        array = self._at(self.trace, place, t, b, node)
+        key = (place, t, b, node)
+        if key not in self._shown:
+            array = self._at(self.carried, place, t, b, node)
+            known = self._known(place, t, b, node)
+            origin = None
+            if node in self._names:
+                origin = self._origin(self._names[node], place, t, b)
+            elif node == x:
+                origin = self._origin("x", (place[0], ""), t, b)
+            by_unit = node != x and node.shape[0] in set(self.net.cell.state_sizes)
+            self._shown[key] = self._show(
+                array.shape, self._chosen(array, known), origin, by_unit=by_unit
+            )
+        return self._shown[key]
+
+    def products(
+        self, place: Place, t: int, b: int, node: Matmul
+    ) -> tuple[tuple[Math, ...], ...] | None:
+        """Return the products of two numbers that a matrix product adds up.
+
+        Returns:
+            For each row that is shown the factors that are, two and two; ``None`` where
+            `node` does not multiply a matrix by a vector.
+        """
+        left, right = (self._elements(place, t, b, part) for part in node.args)
+        (rows, inner), (_, columns) = left[0], right[0]
+        if columns != 1 or inner == 1:
+            return None
+        units = self._rows_shown(rows, by_unit=True)
+        terms = selected(inner, _MOST_TERMS)
+        factors = [
+            write_numbers(
+                [
+                    chosen(i, k) if of_rows else chosen(k, 0)
+                    for i in units
+                    for k in terms
+                ],
+                self.options,
+                given=given,
+            ).texts
+            for (_, chosen, given), of_rows in ((left, True), (right, False))
+        ]
+        pairs = iter(zip(*factors, strict=True))
+        return tuple(
+            tuple((*a, Sign("dot"), *b) for a, b in (next(pairs) for _ in terms))
+            for _ in units
+        )
+
+    def _elements(
+        self, place: Place, t: int, b: int, node: MatrixExpr
+    ) -> tuple[tuple[int, ...], Chosen, bool]:
+        """Return shape and elements of an operand, and whether it is given."""
+        given: Exact | None = None
+        if node in self.net.cell.parameters:
+            given = self.net.parameters[place][node.name]
+        elif node == x and place[0] == 0:
+            given = self.trace.inputs.x[t, b][:, np.newaxis]
+        elif isinstance(node, Named) and node.name.endswith("_prev"):
+            before = t + 1 if place[1] == "reverse" else t - 1
+            state = node.name.removesuffix("_prev")
+            if 0 <= before < self.trace.inputs.lengths[b]:
+                return self._elements(place, before, b, self._target(state))
+            index = self.net.places.index(place)
+            column = self.trace.inputs.order.index(b)
+            size = self.net.state_sizes[state]
+            initial = self.trace.inputs.initial(state, index, size)
+            given = initial[:, column : column + 1]
+        if given is not None:
+            return given.shape, self._given_element(given), True
+        array = self._at(self.carried, place, t, b, node)
         known = self._known(place, t, b, node)
-        return self._show(array.shape, lambda i, j: (array[i, j], known(i, j)))
+        return array.shape, self._chosen(array, known), False
 
     def rows(self, parts: Sequence[Sequence[tuple[Place, int, str]]], b: int) -> Shown:
         """Return a matrix whose rows are states of sequence b, laid end to end.
@@ -99,22 +212,36 @@ class Values:
             for i in range(self.net.state_sizes[state])
         ]
 
-        def element(row: int, column: int) -> tuple[Any, fmpq | None]:
+        def element(row: int, column: int) -> Element:
             part, i = columns[column]
-            place, t, state = parts[row][part]
-            node = self._target(state)
-            array = self._at(self.trace, place, t, b, node)
-            return array[i, 0], self._known(place, t, b, node)(i, 0)
+            return self._state(*parts[row][part], b, i)
 
-        return self._show((len(parts), len(columns)), element)
+        return self._show((len(parts), len(columns)), element, None, turn=False)
+
+    def state(self, place: Place, t: int, b: int, state: str, unit: int) -> Math:
+        """Return one element of a state."""
+        element = self._state(place, t, state, b, unit)
+        (text,) = write_numbers([element], self.options).texts
+        return _with_origin(text, self._origin(state, place, t, b))
 
     def unit(self, place: Place, t: int, b: int, state: str, unit: int) -> Array:
-        """Return one element of a state, to any number of digits."""
+        """Return one element of a state, exactly: to any number of digits."""
         return self._at(self.trace, place, t, b, self._target(state))[unit, 0]
+
+    def _state(self, place: Place, t: int, state: str, b: int, unit: int) -> Element:
+        node = self._target(state)
+        array = self._at(self.carried, place, t, b, node)
+        return self._chosen(array, self._known(place, t, b, node))(unit, 0)
 
     def _target(self, name: str) -> Named:
         return next(
             line.target for line in self.net.cell.equations if line.name == name
+        )
+
+    def _origin(self, quantity: str, place: tuple[int, Any], t: int, b: int) -> Origin:
+        layer, direction = place
+        return Origin(
+            quantity=quantity, layer=layer, direction=direction, step=t, sequence=b
         )
 
     def _at(
@@ -138,66 +265,129 @@ class Values:
 
     def _known(
         self, place: Place, t: int, b: int, node: MatrixExpr
-    ) -> Callable[[int, int], fmpq | None]:
-        """Return what is known of a node's elements to be rational."""
+    ) -> Callable[[int, int], Known]:
+        """Return what is known exactly of a node's elements."""
         if self._rationals is None:
             return lambda i, j: None
         found = self._at(self._rationals, place, t, b, node).tolist()
         return lambda i, j: found[i][j]
 
-    # --- decimals ---
+    def _chosen(self, array: Array, known: Callable[[int, int], Known]) -> Chosen:
+        """Return the elements of a computed value.
 
-    def _given(self, values: Exact) -> Shown:
-        def element(i: int, j: int) -> tuple[Any, fmpq | None]:
-            return None, rational(values[i, j])
+        What is carried by hand is exact where it is what is known of the exact run.
+        """
+        if self.carried is self.trace:
+            return lambda i, j: Element(array[i, j], known(i, j))
 
-        return self._show(values.shape, element, self.digits + _EXTRA_PLACES)
+        def element(i: int, j: int) -> Element:
+            carried = array.elements[i, j]
+            same = known(i, j) == carried
+            return Element(None if same else array[i, j], carried, same)
+
+        return element
+
+    # --- in print ---
+
+    def _given(
+        self, values: Exact, origin: Origin, by_unit: bool, turned: bool
+    ) -> Shown:
+        return self._show(
+            values.shape,
+            self._given_element(values),
+            origin,
+            given=True,
+            by_unit=by_unit,
+            turn=turned or values.shape[1] == 1,
+        )
+
+    def _given_element(self, values: Exact) -> Chosen:
+        return lambda i, j: Element(None, rational(values[i, j]))
+
+    def _rows_shown(self, count: int, *, by_unit: bool) -> tuple[int, ...]:
+        chosen = self.selection.units(count) if by_unit else None
+        return selected(count, _MOST_ROWS) if chosen is None else chosen
 
     def _show(
-        self, shape: tuple[int, ...], element: Element, limit: int | None = None
+        self,
+        shape: tuple[int, ...],
+        element: Chosen,
+        origin: Origin | None,
+        *,
+        given: bool = False,
+        by_unit: bool = False,
+        turn: bool = True,
     ) -> Shown:
-        """Round and arrange what is shown of a matrix.
+        """Write and arrange what is shown of a matrix.
 
         Args:
             shape: Rows and columns.
-            element: Gives, for a row and a column, the value and the rational that
-                it is known to be, or ``None``.
-            limit: Most digits after the point at which exact values are still written
-                out in full.
+            element: Gives the number in a row and a column.
+            origin: What the matrix is.
+            given: As in `write_numbers`.
+            by_unit: Whether rows are units.
+            turn: Whether it is printed transposed where vectors are rows.
         """
-        rows = selected(shape[0], _MOST_ROWS)
+        rows = self._rows_shown(shape[0], by_unit=by_unit)
         columns = selected(shape[1], columns_that_fit(self.digits))
-        found = {(i, j): element(i, j) for i in rows for j in columns}
-        limit = self.digits if limit is None else limit
-        places = [_places(*pair, limit) for pair in found.values()]
-        needed = [n for n in places if n is not None]
-        exact = len(needed) == len(places)
-        shown = max(needed, default=0) if exact else self.digits
-        texts = {where: _decimal(*pair, shown) for where, pair in found.items()}
-        self.shortened |= len(found) < shape[0] * shape[1]
+        turned = turn and self.options.vectors == "row"
+        if turned:
+            most = columns_that_fit(self.digits)
+            chosen = self.selection.units(shape[0]) if by_unit else None
+            rows = selected(shape[0], most) if chosen is None else chosen
+            columns = selected(shape[1], _MOST_ROWS)
+        where = [(i, j) for i in rows for j in columns]
+        texts, exact = write_numbers(
+            [element(i, j) for i, j in where], self.options, given=given
+        )
+        self.shortened |= len(where) < shape[0] * shape[1]
+        cells = dict(zip(where, texts, strict=True))
         if shape == (1, 1):
-            return Shown(Number(texts[0, 0]), exact)
-        return Shown(Matrix(_dotted(texts, rows, columns)), exact)
+            return Shown(_with_origin(cells[0, 0], origin), exact)
+        lines = _dotted(cells, rows, columns, shape)
+        if turned:
+            lines = _transposed(lines)
+        return Shown((Matrix(lines, origin),), exact)
+
+
+def _with_origin(math: Math, origin: Origin | None) -> Math:
+    if len(math) == 1 and isinstance(math[0], Number):
+        return (replace(math[0], origin=origin),)
+    return math
 
 
 def _dotted(
-    texts: dict[tuple[int, int], str], rows: Sequence[int], columns: Sequence[int]
+    cells: dict[tuple[int, int], Math],
+    rows: Sequence[int],
+    columns: Sequence[int],
+    shape: tuple[int, ...],
 ) -> tuple[tuple[Math, ...], ...]:
     """Put dots where rows and columns are left out."""
+    across = list(with_gaps(columns, range(shape[1])))
     lines: list[tuple[Math, ...]] = []
-    for previous_row, i in zip([-1, *rows], rows, strict=False):
-        cells: list[Math] = []
-        skip: list[Math] = []
-        for previous_column, j in zip([-1, *columns], columns, strict=False):
-            if j > previous_column + 1:
-                cells.append((Sign("cdots"),))
-                skip.append((Sign("ddots"),))
-            cells.append((Number(texts[i, j]),))
-            skip.append((Sign("vdots"),))
-        if i > previous_row + 1:
-            lines.append(tuple(skip))
-        lines.append(tuple(cells))
+    for i in with_gaps(rows, range(shape[0])):
+        line: list[Math] = []
+        for j in across:
+            if isinstance(i, Gap):
+                line.append((Sign("ddots" if isinstance(j, Gap) else "vdots"),))
+            else:
+                line.append((Sign("cdots"),) if isinstance(j, Gap) else cells[i, j])
+        lines.append(tuple(line))
     return tuple(lines)
+
+
+_TURNED = {"cdots": "vdots", "vdots": "cdots"}
+
+
+def _transposed(lines: tuple[tuple[Math, ...], ...]) -> tuple[tuple[Math, ...], ...]:
+    def turn(math: Math) -> Math:
+        if len(math) == 1 and isinstance(math[0], Sign) and math[0].name in _TURNED:
+            return (Sign(_TURNED[math[0].name]),)  # type: ignore[arg-type]
+        return math
+
+    return tuple(
+        tuple(turn(math) for math in line) for line in zip(*lines, strict=True)
+    )
 
 
 def _objects(rows: list[list[Any]]) -> npt.NDArray[np.object_]:
@@ -205,22 +395,3 @@ def _objects(rows: list[list[Any]]) -> npt.NDArray[np.object_]:
     for i, row in enumerate(rows):
         array[i, :] = row
     return array
-
-
-def _places(value: Any, known: fmpq | None, limit: int) -> int | None:
-    """Return how many digits after the point a value has, ``None`` if over `limit`."""
-    if known is None:
-        lo, hi = value.intervals()[()]
-        if lo != hi:
-            return None
-        known = lo
-    return next((n for n in range(limit + 1) if (known * 10**n).q == 1), None)
-
-
-def _decimal(value: Any, known: fmpq | None, places: int) -> str:
-    """Return a value, correctly rounded, never in scientific notation."""
-    if known is None:
-        text = value.decimal(places=places)
-    else:
-        text = round_decimal(known, known, places=places)
-    return format(Decimal(text), "f")

@@ -9,12 +9,12 @@ reduced one operation after the other until the value is left.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sympy import MatrixExpr
 
 from symrnn.cells import Equation
-from symrnn.documents.layout import fill, pack, selected, width
+from symrnn.documents.layout import fill, pack, width
 from symrnn.documents.model import (
     Block,
     Display,
@@ -25,6 +25,7 @@ from symrnn.documents.model import (
     Line,
     Math,
     Matrix,
+    Origin,
     Paragraph,
     Sign,
     Strong,
@@ -33,65 +34,62 @@ from symrnn.documents.model import (
 from symrnn.documents.notation import Names, Shown, spell
 from symrnn.documents.opening import equal, place_title
 from symrnn.documents.printed import Values
+from symrnn.documents.selection import Gap, with_gaps
+from symrnn.documents.summary import all_states
 from symrnn.documents.words import word_for
 from symrnn.language import Add, Matmul, Neg, operands, postorder
 from symrnn.network import Place
 
-__all__ = ["MOST_SEQUENCES", "sequences", "shown_steps"]
-
-_MOST_STEPS = 8
-MOST_SEQUENCES = 4
-_MOST_LAYERS = 6
+__all__ = ["sequences"]
 
 
 def sequences(values: Values) -> Iterator[Block]:
     """Yield the inputs and the steps of every sequence that is shown."""
     inputs = values.trace.inputs
-    shown = selected(inputs.batch, MOST_SEQUENCES)
-    for previous, b in zip([-1, *shown], shown, strict=False):
-        if b > previous + 1:
-            yield _left_out("Sequence", previous + 2, b)
-        if inputs.batch == 1:
+    for b in with_gaps(values.selection.sequences, range(inputs.batch)):
+        if isinstance(b, Gap):
+            yield _left_out("Sequence", b)
+        elif inputs.batch == 1:
             yield from _sequence(values, b, level=2)
         else:
             yield Heading(2, (f"Sequence {b + 1}",))
             yield from _sequence(values, b, level=3)
 
 
-def shown_steps(count: int) -> tuple[int, ...]:
-    """Return which steps of a sequence are shown: all, or the first three and the last.
-
-    >>> shown_steps(4), shown_steps(50)
-    ((0, 1, 2, 3), (0, 1, 2, 49))
-    """
-    return tuple(range(count)) if count <= _MOST_STEPS else (0, 1, 2, count - 1)
-
-
-def _left_out(what: str, first: int, last: int) -> Paragraph:
+def _left_out(what: str, gap: Gap) -> Paragraph:
+    first, last = gap.first + 1, gap.last + 1
     which = f"{what} {first} is" if first == last else f"{what}s {first} to {last} are"
     one = "it is" if first == last else "they are"
     return Paragraph((f"{which} left out; {one} computed in the same way.",))
 
 
 def _sequence(values: Values, b: int, level: int) -> Iterator[Block]:
-    net = values.net
+    net, selection = values.net, values.selection
     yield Heading(level, ("Inputs",))
     yield from _inputs(values, b)
-    layers = selected(net.num_layers, _MOST_LAYERS)
-    for previous, layer in zip([-1, *layers], layers, strict=False):
-        if layer > previous + 1:
-            yield _left_out("Layer", previous + 2, layer)
-        for direction in net.directions:
-            yield from _Pass(values, (layer, direction), b).blocks(level)
+    if values.options.detail != "summary":
+        for layer in with_gaps(selection.layers, range(net.num_layers)):
+            if isinstance(layer, Gap):
+                yield _left_out("Layer", layer)
+                continue
+            for direction in net.directions:
+                if direction in selection.directions:
+                    yield from _Pass(values, (layer, direction), b).blocks(level)
+                else:
+                    yield Paragraph((f"The {direction} direction is left out.",))
+    yield Heading(level, ("All states",))
+    yield from all_states(values, b)
 
 
 def _inputs(values: Values, b: int) -> Iterator[Block]:
     net, inputs = values.net, values.trace.inputs
     count = inputs.lengths[b]
-    steps = shown_steps(count)
-    x = [equal((Symbol("x", str(t + 1)),), values.input(t, b)) for t in steps]
-    if len(steps) < count:
-        x.insert(len(steps) - 1, (Sign("cdots"),))
+    x: list[Math] = []
+    for t in with_gaps(values.selection.steps(b), range(count)):
+        if isinstance(t, Gap):
+            x.append((Sign("cdots"),))
+        else:
+            x.append(equal((Symbol("x", str(t + 1)),), values.input(t, b)))
     yield Display(pack(x))
     zero = inputs.states is None
     yield Paragraph(
@@ -123,12 +121,15 @@ class _Pass:
         order = range(count)
         if self.place[1] == "reverse":
             order = range(count - 1, -1, -1)
-        shown = shown_steps(count)
-        for previous, position in zip([-1, *shown], shown, strict=False):
-            if position > previous + 1:
-                first, last = sorted((order[previous + 1], order[position - 1]))
-                yield _left_out("Step", first + 1, last + 1)
-            yield from self._step(order[position], level + 1)
+        shown = self.values.selection.steps(self.b)
+        if self.values.options.steps is None and self.place[1] == "reverse":
+            # Where the direction starts, and not where the sequence does.
+            shown = tuple(count - 1 - t for t in shown)
+        for t in with_gaps(shown, order):
+            if isinstance(t, Gap):
+                yield _left_out("Step", t)
+            else:
+                yield from self._step(t, level + 1)
 
     def _introduction(self) -> Iterator[Block]:
         layer = self.place[0]
@@ -152,7 +153,11 @@ class _Pass:
 
     def _step(self, t: int, level: int) -> Iterator[Block]:
         names = Names.at(self.values.net, self.place, t)
-        yield Heading(level, (f"Step {t + 1}",))
+        layer, direction = self.place
+        here = Origin(
+            quantity="", layer=layer, direction=direction, step=t, sequence=self.b
+        )
+        yield Heading(level, (f"Step {t + 1}",), here)
         for equation in self.values.net.cell.equations:
             title = self._title(equation, names)
             if title is not None:
@@ -209,6 +214,15 @@ class _Working:
         for i, (left, parts) in enumerate(rows):
             again = i > 0 and rows[i - 1][0] == left
             lines += fill(() if again else left, parts, indent)
+        layer, direction = self.place
+        result = Origin(
+            quantity=equation.name,
+            layer=layer,
+            direction=direction,
+            step=self.t,
+            sequence=self.b,
+        )
+        lines[-1] = replace(lines[-1], result=result)
         return Equations(tuple(lines))
 
     def _shown(self, node: MatrixExpr) -> Shown:

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A table of all states of a sequence, to look a number up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from symrnn.documents.layout import columns_that_fit, selected
+from symrnn.documents.model import (
+    Block,
+    Brackets,
+    Formula,
+    Inline,
+    Math,
+    Paragraph,
+    Sign,
+    Symbol,
+    Table,
+)
+from symrnn.documents.notation import Names
+from symrnn.documents.opening import place_title
+from symrnn.documents.printed import Values
+from symrnn.documents.selection import Gap, with_gaps
+from symrnn.network import Place
+
+__all__ = ["all_states"]
+
+_MOST_ROWS = 24
+
+Cell = tuple[Inline, ...]
+
+
+def all_states(values: Values, b: int) -> Iterator[Block]:
+    """Yield a table for each layer and direction that is shown: a row for each step."""
+    for place in values.selection.places:
+        title = place_title(values.net, place)
+        if title:
+            yield Paragraph((f"{title}:",), leads=True)
+        yield _states(values, place, b)
+
+
+def _states(values: Values, place: Place, b: int) -> Table:
+    net = values.net
+    columns = [
+        (state, unit)
+        for state in net.cell.states
+        for unit in _units(values, net.state_sizes[state], len(net.cell.states))
+    ]
+    header: list[Cell] = [("Step",)]
+    for state, unit in columns:
+        header.append(_formula(_label(values, place, state, unit)))
+    rows = []
+    count = values.trace.inputs.lengths[b]
+    steps = values.selection.steps(b) if values.options.steps else range(count)
+    for t in with_gaps(selected_of(steps), range(count)):
+        if isinstance(t, Gap):
+            rows.append(_dots(len(header)))
+        else:
+            rows.append(_row(values, place, t, b, columns))
+    return Table(tuple(header), tuple(rows), "r" * len(header))
+
+
+def selected_of(steps: range | tuple[int, ...]) -> tuple[int, ...]:
+    """Return which of some steps have room in the table."""
+    return tuple(steps[i] for i in selected(len(steps), _MOST_ROWS))
+
+
+def _units(values: Values, size: int, states: int) -> list[int | None]:
+    """Return the units that have room, with ``None`` for those that have not."""
+    most = max(2, columns_that_fit(values.digits) // states)
+    chosen = values.selection.units(size)
+    shown = selected(size, most) if chosen is None else chosen
+    found: list[int | None] = []
+    for unit in with_gaps(shown, range(size)):
+        found.append(None if isinstance(unit, Gap) else unit)
+    return found
+
+
+def _label(values: Values, place: Place, state: str, unit: int | None) -> Math:
+    if unit is None:
+        return (Sign("cdots"),)
+    symbol = Names.at(values.net, place).state(state)
+    if values.net.state_sizes[state] == 1:
+        return (symbol,)
+    return (Brackets((symbol,)), Symbol("", sub=str(unit + 1)))
+
+
+def _row(
+    values: Values,
+    place: Place,
+    t: int,
+    b: int,
+    columns: list[tuple[str, int | None]],
+) -> tuple[Cell, ...]:
+    cells: list[Cell] = [(str(t + 1),)]
+    for state, unit in columns:
+        if unit is None:
+            cells.append(_formula((Sign("cdots"),)))
+        else:
+            cells.append(_formula(values.state(place, t, b, state, unit)))
+    return tuple(cells)
+
+
+def _dots(width: int) -> tuple[Cell, ...]:
+    return (_formula((Sign("vdots"),)),) * width
+
+
+def _formula(math: Math) -> Cell:
+    return (Formula(math),)
