@@ -2,6 +2,7 @@
 """The unrolled network: who feeds whom, what is drawn where, and what it says."""
 
 import itertools
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +28,7 @@ from tests.test_documents_cases import (
 
 def figure(net, x, *, lengths=None, **chosen):
     trace = symrnn.evaluate(net, x, lengths=lengths, keep="nodes")
-    return unrolled_graph(Values(trace, Options()), **chosen)
+    return unrolled_graph(Values(trace, Options(**chosen)))
 
 
 def arrows(drawn):
@@ -109,15 +110,15 @@ def test_long_sequences_have_dots():
     """The chain of states goes on through the dots."""
     drawn = figure(one_feature(), [[k] for k in range(50)])
     found = arrows(drawn)
-    assert {("h_{3}", r"\cdots"), (r"\cdots", "h_{49}")} <= set(found)
+    assert {("h_{3}", r"\cdots"), (r"\cdots", "h_{50}")} <= set(found)
     assert len(drawn.graph.nodes) < 20
 
 
 @pytest.mark.parametrize(
     ("steps", "labels"),
     [
-        ((1,), ["h_{0}", r"\cdots", "h_{2}", r"\cdots"]),
-        ((0, 1), ["h_{0}", "h_{1}", "h_{2}", r"\cdots"]),
+        ((2,), ["h_{0}", r"\cdots", "h_{2}", r"\cdots"]),
+        ((1, 2), ["h_{0}", "h_{1}", "h_{2}", r"\cdots"]),
     ],
 )
 def test_chosen_steps(steps, labels):
@@ -137,7 +138,7 @@ def test_deep_networks_have_dots():
 def test_layers_left_out_at_the_top():
     """What is above the chosen layers is dots, and no output."""
     net = random_network(rnn(), 1, 1, layers=3)
-    drawn = figure(net, [[1]], layers=(0,))
+    drawn = figure(net, [[1]], layers=(1,))
     assert ("h_{1}^{(1)}", r"\vdots") in arrows(drawn)
     assert all(node.kind != "output" for node in drawn.graph.nodes)
 
@@ -145,7 +146,7 @@ def test_layers_left_out_at_the_top():
 def test_a_sequence_of_a_batch_has_its_own_length():
     """The drawing is of one sequence, and says so where it matters."""
     net = random_network(gru(), 2, 2)
-    drawn = figure(net, PADDED, lengths=[3, 2], sequence=1)
+    drawn = figure(net, PADDED, lengths=[3, 2], sequences=(2,))
     assert "2 steps, those of sequence 2. " in "".join(
         part for part in drawn.caption if isinstance(part, str)
     )
@@ -189,11 +190,18 @@ def test_arrows_pass_by_the_nodes(size):
                 assert abs(tail.x + along * (head.x - tail.x) - node.x) > 0.3
 
 
-@pytest.mark.parametrize(("steps", "wide"), [(2, 21.0), (8, 14.7)])
-def test_a_drawing_is_as_wide_as_the_page_at_most(steps, wide):
-    """Steps stand closer where there are many."""
-    text = picture(figure(bidirectional(), [[1, 1, 1]] * steps), math, width=150)
-    assert float(text.partition("x=")[2].partition("mm")[0]) <= wide
+@pytest.mark.parametrize("steps", [2, 8])
+@pytest.mark.parametrize("width", [166, 90])
+def test_a_drawing_is_as_wide_as_the_page_at_most(steps, width):
+    """Steps stand closer where there are many; then everything shrinks."""
+    drawn = figure(bidirectional(), [[1, 1, 1]] * steps)
+    text = picture(drawn, math, width=width)
+    unit = float(re.search(r"\[x=([\d.]+)mm", text)[1])
+    shrunk = re.search(r"scale=([\d.]+), transform shape", text)
+    places = [node.x for node in drawn.graph.nodes]
+    across = unit * (max(places) - min(places)) * (float(shrunk[1]) if shrunk else 1)
+    assert across <= width - 5
+    assert unit >= 15
 
 
 def test_latex_shows_the_caption_where_there_is_no_tikz():

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from symrnn.cells import x
-from symrnn.documents.layout import selected
 from symrnn.documents.model import (
     Edge,
     Figure,
@@ -32,30 +31,15 @@ from symrnn.network import Direction, Place
 
 __all__ = ["unrolled_graph"]
 
-_MOST_STEPS = 8
-_MOST_LAYERS = 6
 _ASIDE = 0.32  # of a bidirectional layer's nodes from the middle of their step
 _FORWARD, _REVERSE, _TOGETHER = 0.75, 1.35, 2.1  # heights within a bidirectional layer
 
 
-def unrolled_graph(
-    values: Values,
-    *,
-    sequence: int = 0,
-    steps: Sequence[int] | None = None,
-    layers: Sequence[int] | None = None,
-) -> Figure:
-    """Return the drawing of a network unrolled over the steps of one sequence.
+def unrolled_graph(values: Values) -> Figure:
+    """Return the drawing of a network unrolled over the steps that are shown.
 
-    Args:
-        values: The run.
-        sequence: Which sequence of the batch, from 0.
-        steps: Which steps, from 0 and ascending; dots stand for the others. By default
-            all, or the first three and the last two.
-        layers: Which layers, in the same way.
-
-    Raises:
-        IndexError: There is no such sequence.
+    Of a batch, it is the longest sequence that is shown. Dots stand for steps and layers
+    that are not.
 
     >>> import symrnn
     >>> from symrnn.documents.options import Options
@@ -63,18 +47,17 @@ def unrolled_graph(
     >>> net = symrnn.load(weights, cell="rnn_relu")
     >>> values = Values(symrnn.evaluate(net, [[3], [4]], keep="nodes"), Options())
     >>> graph = unrolled_graph(values).graph
-    >>> [(edge.tail, edge.head) for edge in graph.edges if "h-0-forward-1" in edge.head]
-    [('x-0-1', 'h-0-forward-1'), ('h-0-forward-0', 'h-0-forward-1')]
+    >>> [edge.tail for edge in graph.edges if edge.head == "h-0-forward-1"]
+    ['x-0-1', 'h-0-forward-0']
     """
-    count = values.trace.inputs.lengths[sequence]
+    selection, lengths = values.selection, values.trace.inputs.lengths
+    sequence = max(selection.sequences, key=lambda b: lengths[b])
     drawing = _Drawing(
         values,
         sequence,
-        count,
-        tuple(selected(count, _MOST_STEPS) if steps is None else steps),
-        tuple(
-            selected(values.net.num_layers, _MOST_LAYERS) if layers is None else layers
-        ),
+        lengths[sequence],
+        selection.steps(sequence),
+        selection.layers,
     )
     drawing.draw()
     return Figure(
