@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from symrnn.documents.beamer import write_frames
-from symrnn.documents.latex_blocks import INDENT, Blocks
+from symrnn.documents.latex_blocks import INDENT, TABLE_RULES, Blocks
 from symrnn.documents.latex_text import escape
 from symrnn.documents.model import (
     Block,
@@ -90,16 +90,18 @@ def write_latex(
     drawing = any(isinstance(block, Figure) for block in document)
     packages = "\\usepackage{xcolor}\n" * bool(colours) + _DRAWING * drawing
     if form == "beamer":
-        return write_frames(document, tex, _FONTS + packages + definitions)
+        return write_frames(
+            document, tex, _FONTS + packages + definitions + TABLE_RULES
+        )
     body = _body(document, Blocks(tex, sections=2 if form == "standalone" else 1))
     if form == "standalone":
-        preamble = _PREAMBLE + _FONTS + packages + definitions + _SPACING
+        preamble = _PREAMBLE + _FONTS + packages + definitions + _SPACING + TABLE_RULES
         return f"{preamble}\\begin{{document}}\n\n{body}\\end{{document}}\n"
     needs = "amsmath,xcolor" if colours else "amsmath"
     optional = "% Draws where there is \\usepackage{tikz}.\n" if drawing else ""
     return (
         f"% Needs \\usepackage{{{needs}}}.\n{optional}"
-        f"\\begingroup\n{_LOCAL}{definitions}\n{body}\\endgroup\n"
+        f"\\begingroup\n{_LOCAL}{TABLE_RULES}{definitions}\n{body}\\endgroup\n"
     )
 
 

@@ -31,7 +31,13 @@ from symrnn.documents.model import (
 from symrnn.documents.tex import Tex
 from symrnn.documents.tikz import picture
 
-__all__ = ["INDENT", "Blocks"]
+__all__ = ["INDENT", "TABLE_RULES", "Blocks"]
+
+TABLE_RULES = r"""\providecommand{\toprule}{\noalign{\hrule height 0.08em \vskip 0.5ex}}
+\providecommand{\midrule}{\noalign{\vskip 0.4ex \hrule height 0.05em \vskip 0.5ex}}
+\providecommand{\bottomrule}{\noalign{\vskip 0.4ex \hrule height 0.08em}}
+"""
+"""The lines of tables, where booktabs is not loaded; they go before the first table."""
 
 INDENT = "1.2em"
 """How far formulas and tables stand from the margin."""
@@ -48,8 +54,6 @@ _SIZES = (
     (1.36, r"\scriptsize"),
 )
 """How much more fits on a line in smaller print, at 11 pt."""
-
-_THICK, _THIN = "0.08em", "0.05em"
 
 Row = tuple[tuple[Inline, ...], ...]
 
@@ -136,11 +140,11 @@ class Blocks:
 
     def _tabular(self, table: Table, rows: Sequence[Row], size: str) -> str:
         lines = [
-            _rule(_THICK, below="0.5ex"),
+            r"\toprule",
             self._row(table.header),
-            _rule(_THIN, above="0.4ex", below="0.5ex"),
+            r"\midrule",
             *map(self._row, rows),
-            _rule(_THICK, above="0.4ex"),
+            r"\bottomrule",
         ]
         body = "\n".join(lines)
         return (
@@ -151,11 +155,6 @@ class Blocks:
 
     def _row(self, cells: Row) -> str:
         return " & ".join(self.text(cell) for cell in cells) + r" \\"
-
-
-def _rule(thickness: str, *, above: str = "0pt", below: str = "0pt") -> str:
-    r"""Return a line across a table with room around it, which ``\hline`` has not."""
-    return rf"\noalign{{\vskip {above}\hrule height {thickness}\vskip {below}}}"
 
 
 def _widths(table: Table) -> list[float]:
