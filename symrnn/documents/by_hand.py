@@ -102,21 +102,20 @@ def largest_drift(carried: Trace, exact: Trace) -> Drift | None:
         for t in range(len(exact.inputs.widths)):
             ours, theirs = carried[(*place, t)], exact[(*place, t)]
             for state in exact.net.cell.states:
-                found = _distances(ours[state].tolist(), theirs[state].intervals())
-                for index in np.ndindex(found.shape):
-                    distance: fmpq = found[index]
-                    if worst is None or distance > worst[0]:
-                        worst = distance, (place, t, state, index)
+                far = _distances(ours[state].tolist(), theirs[state].intervals())
+                for index in np.ndindex(far.shape):
+                    if worst is None or far[index] > worst[0]:
+                        worst = fmpq(far[index]), (place, t, state, index)
     if worst is None:
         return None
-    distance, (place, t, state, index) = worst
-    b, unit = index if len(index) == 2 else (0, index[0])
-    if distance == 0:
+    largest, (place, t, state, where) = worst
+    b, unit = where if len(where) == 2 else (0, where[0])
+    if largest == 0:
         return Drift("0", place, t, b, state, unit)
     context = Context(prec=2, rounding=ROUND_CEILING)
-    top, bottom = Decimal(int(distance.p)), Decimal(int(distance.q))
-    size = context.divide(top, bottom)
-    return Drift(f"{size:e}".replace("e+", "e"), place, t, b, state, unit)
+    top, bottom = Decimal(int(largest.p)), Decimal(int(largest.q))
+    rounded = context.divide(top, bottom)
+    return Drift(f"{rounded:e}".replace("e+", "e"), place, t, b, state, unit)
 
 
 def _distances(values: object, intervals: Objects) -> Objects:

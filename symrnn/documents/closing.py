@@ -17,6 +17,7 @@ from symrnn.documents.model import (
     Line,
     Math,
     Matrix,
+    Number,
     Paragraph,
     Sign,
     Symbol,
@@ -37,6 +38,35 @@ def closing(values: Values) -> Iterator[Block]:
     if not values.trace.inputs.layout.single_step:
         yield from _output(values)
     yield from _last_states(values)
+    if values.options.carry == "by-hand":
+        yield from _drift(values)
+
+
+def _drift(values: Values) -> Iterator[Block]:
+    """Yield how far the states that were carried by hand are from the exact ones."""
+    drift = values.drift
+    if drift is None:
+        return
+    yield Heading(2, ("Drift",))
+    if drift.size == "0":
+        yield Paragraph(("No state differs from exact arithmetic.",))
+        return
+    names = Names.at(values.net, drift.place, drift.step)
+    where: list[Inline] = [Formula((names.state(drift.state),))]
+    if values.net.state_sizes[drift.state] > 1:
+        where.append(f", unit {drift.unit + 1}")
+    if values.trace.inputs.batch > 1:
+        where.append(f", of sequence {drift.sequence + 1}")
+    yield Paragraph(
+        (
+            "Rounding every intermediate result moved the states away from what exact "
+            "arithmetic gives, by at most ",
+            Formula((Number(drift.size),)),
+            ", at ",
+            *where,
+            ".",
+        )
+    )
 
 
 def _shape(values: Values, name: str) -> str:

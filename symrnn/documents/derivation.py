@@ -4,17 +4,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symrnn.documents.closing import closing
-from symrnn.documents.latex import write_latex
+from symrnn.documents.latex import Form, write_latex
 from symrnn.documents.markdown import write_markdown
 from symrnn.documents.model import Document, Heading
 from symrnn.documents.opening import opening
 from symrnn.documents.options import Options
+from symrnn.documents.pdf import write_pdf
 from symrnn.documents.printed import Values
 from symrnn.documents.selection import Selection
 from symrnn.documents.steps import sequences
@@ -29,13 +29,10 @@ from symrnn.writing import write_text
 if TYPE_CHECKING:
     from symrnn.documents.check import Check
 
-__all__ = ["WRITERS", "Derivation", "derive"]
+__all__ = ["SUFFIXES", "Derivation", "derive"]
 
-WRITERS: dict[str, Callable[[Document], str]] = {
-    ".md": write_markdown,
-    ".tex": write_latex,
-}
-"""The writer for each suffix that `Derivation.save` knows."""
+SUFFIXES = (".tex", ".pdf", ".html", ".md", ".ipynb")
+"""The suffixes that `Derivation.save` knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,59 +41,94 @@ class Derivation:
 
     Attributes:
         document: What the writers write.
-        trace: The run whose numbers these are; more digits can be asked of it.
+        trace: The exact run; more digits can be asked of it.
+        options: How it is written.
     """
 
     document: Document
     trace: Trace = field(repr=False)
+    options: Options = field(repr=False)
 
-    def latex(self, *, standalone: bool = True) -> str:
-        """Return LaTeX: a document that compiles, or a fragment for another."""
-        return write_latex(
-            self.document, form="standalone" if standalone else "fragment"
-        )
+    def latex(self, *, form: Form = "standalone") -> str:
+        r"""Return LaTeX.
+
+        Args:
+            form: ``standalone``, a document that compiles; ``fragment``, to be read by
+                another with ``\input``; ``beamer``, slides.
+        """
+        return write_latex(self.document, form=form, colour=self.options.colour)
 
     def markdown(self) -> str:
-        """Return Markdown with formulas between dollar signs."""
+        """Return Markdown with formulas between dollar signs, as GitHub renders it."""
         return write_markdown(self.document)
 
-    def save(self, path: str | os.PathLike[str], *, standalone: bool = True) -> Path:
+    def html(self) -> str:
+        """Return one HTML page that needs nothing else, neither network nor script."""
+        from symrnn.documents.html import write_html
+
+        return write_html(self.document, colour=self.options.colour)
+
+    def notebook(self) -> str:
+        """Return a Jupyter notebook whose cells recompute every step in plain torch.
+
+        Raises:
+            UnsupportedError: nbformat is not installed.
+        """
+        from symrnn.documents.notebook import write_notebook
+
+        return write_notebook(self.document)
+
+    def text(self, suffix: str, *, form: Form = "standalone") -> str:
+        """Return what `save` writes to a file with that suffix, other than ``.pdf``.
+
+        Raises:
+            UnsupportedError: There is no writer for that suffix, or no such form of it.
+        """
+        if suffix == ".tex":
+            return self.latex(form=form)
+        if form != "standalone":
+            raise UnsupportedError(f"form={form!r} is for .tex, not for {suffix}")
+        writers = {
+            ".html": self.html,
+            ".ipynb": self.notebook,
+            ".md": self.markdown,
+        }
+        if suffix not in writers:
+            raise UnsupportedError(
+                f"cannot tell how to write the suffix {suffix!r}: it is none of "
+                f"{', '.join(SUFFIXES)}"
+            )
+        return writers[suffix]()
+
+    def save(self, path: str | os.PathLike[str], *, form: Form = "standalone") -> Path:
         """Write the derivation to a file whose suffix says how.
 
         The file appears complete or not at all: an older one is replaced at the end.
 
         Args:
-            path: Ends in ``.tex`` or ``.md``.
-            standalone: ``False`` makes a ``.tex`` a fragment for another document.
+            path: Ends in ``.tex``, ``.pdf``, ``.html``, ``.md`` or ``.ipynb``.
+            form: As of `latex`; ``beamer`` for ``.pdf`` too.
 
         Returns:
             The path of the file.
 
         Raises:
-            UnsupportedError: There is no writer for that suffix, or no fragments of it.
+            UnsupportedError: There is no writer for that suffix, or no such form of it;
+                or what the writer needs, such as TeX for ``.pdf``, is not installed.
         """
         target = Path(path)
         suffix = target.suffix.lower()
-        if suffix not in WRITERS:
-            known = ", ".join(sorted(WRITERS))
-            raise UnsupportedError(
-                f"cannot tell how to write {target.name!r}: the suffix {suffix!r} is "
-                f"none of {known}"
-            )
-        if standalone:
-            text = WRITERS[suffix](self.document)
-        elif suffix == ".tex":
-            text = self.latex(standalone=False)
+        if suffix == ".pdf":
+            write_pdf(self.document, target, form=form, colour=self.options.colour)
         else:
-            raise UnsupportedError(f"standalone=False is for .tex, not for {suffix}")
-        write_text(target, text)
+            write_text(target, self.text(suffix, form=form))
         return target
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
 
     def _repr_latex_(self) -> str:
-        return self.latex(standalone=False)
+        return self.latex(form="fragment")
 
 
 def derive(
@@ -158,7 +190,9 @@ def derive(
     # The opening comes last: it says what the pages after it have left out.
     heading = Heading(1, (options.title or f"{network.cell.name}, step by step",))
     return Derivation(
-        document=Document((heading, *opening(values), *blocks)), trace=trace
+        document=Document((heading, *opening(values), *blocks)),
+        trace=trace,
+        options=options,
     )
 
 

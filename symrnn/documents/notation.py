@@ -34,7 +34,7 @@ from symrnn.language import (
 )
 from symrnn.network import Network, Place
 
-__all__ = ["Names", "Shown", "letter", "spell"]
+__all__ = ["Names", "Shown", "bracketed", "letter", "spell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class _Speller:
     def spell(self, node: MatrixExpr, *, first: bool) -> Math:
         """Write a node; `first` tells that no sign stands to the left of it."""
         if node in self.values:
-            return _number(self.values[node].math, first=first)
+            return bracketed(self.values[node].math, first=first)
         match node:
             case Named():
                 return (self.names.symbol(node),)
@@ -207,8 +207,8 @@ class _Speller:
         return math
 
 
-def _number(value: Math, *, first: bool) -> Math:
-    """A negative number after a sign stands in brackets, and so does a sum."""
+def bracketed(value: Math, *, first: bool) -> Math:
+    """Return a number in brackets where it is a sum, or negative after a sign."""
     head = value[0]
     negative = head == Sign("negative") or (
         isinstance(head, Number) and head.text.startswith("-")

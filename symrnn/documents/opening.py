@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from symrnn.documents.graph import unrolled_graph
 from symrnn.documents.layout import fill, pack, width
 from symrnn.documents.model import (
     Block,
@@ -24,6 +25,7 @@ from symrnn.documents.model import (
     Table,
 )
 from symrnn.documents.notation import Names, Shown, spell
+from symrnn.documents.options import Options
 from symrnn.documents.printed import Values
 from symrnn.documents.words import FUNCTION_WORDS, definition
 from symrnn.functions import ElementwiseFunction
@@ -41,6 +43,9 @@ def opening(values: Values) -> Iterator[Block]:
     yield _architecture(values.net, values.trace.inputs)
     yield Heading(2, ("Equations",))
     yield from _equations(values.net)
+    if values.options.graph:
+        yield Heading(2, ("The network, unrolled",))
+        yield unrolled_graph(values)
     yield Heading(2, ("Notation",))
     yield from _notation(values)
     yield Heading(2, ("Parameters",))
@@ -164,7 +169,9 @@ def _notation(values: Values) -> Iterator[Block]:
     net = values.net
     nodes = {type(n) for e in net.cell.equations for n in postorder(e.value)}
     counted = "Steps and layers are" if net.num_layers > 1 else "Steps are"
-    text: list[Inline] = [f"Vectors are columns. {counted} counted from 1."]
+    text: list[Inline] = [
+        f"Vectors are {values.options.vectors}s. {counted} counted from 1."
+    ]
     functions = _functions(net)
     if functions:
         text.append(" Functions act on every element: ")
@@ -178,26 +185,55 @@ def _notation(values: Values) -> Iterator[Block]:
             " multiplies element by element.",
         ]
     yield Paragraph(tuple(text))
+    yield _accuracy(values)
+    if values.options.units is not None:
+        chosen = ", ".join(map(str, values.options.units))
+        yield Paragraph((f"Of states and gates, these units are shown: {chosen}.",))
+    if values.shortened:
+        yield Paragraph(
+            (
+                "Dots stand for elements of large matrices that are left out; they are "
+                "computed in the same way.",
+            )
+        )
+
+
+def _accuracy(values: Values) -> Paragraph:
+    """Return what the signs = and ≈ mean."""
     equals, approx = Formula((Sign("equals"),)), Formula((Sign("approx"),))
-    yield Paragraph(
+    rounded = _rounded(values.options)
+    if values.options.carry == "by-hand":
+        return Paragraph(
+            (
+                "Every number is computed from the numbers that are printed, as with a "
+                f"calculator, and rounded {rounded} before it is used again. Every number "
+                "after ",
+                equals,
+                " is what exact arithmetic gives too; after ",
+                approx,
+                " at least one is not. How far the states are from the exact ones is "
+                "said at the end.",
+            )
+        )
+    return Paragraph(
         (
-            "Where numbers are put in, every decimal after ",
+            "Where numbers are put in, every number after ",
             equals,
             " is exact, and after ",
             approx,
-            f" at least one is rounded, to {_places(values.digits)}. Nothing is "
+            f" at least one is rounded, {rounded}. Nothing is "
             "computed from rounded numbers: each number is the exactly carried value, "
             "rounded once, for print. The last digit of a printed result can therefore "
             "differ from what the printed terms give; it is the result that is right.",
         )
     )
-    if values.shortened:
-        yield Paragraph(
-            (
-                "Large matrices are shown by their first and last rows and columns; "
-                "dots stand for the elements that are left out.",
-            )
-        )
+
+
+def _rounded(options: Options) -> str:
+    if options.rounding == "significant":
+        plural = "s" if options.digits > 1 else ""
+        return f"to {options.digits} significant digit{plural}"
+    return f"to {_places(options.digits)}"
 
 
 def _places(digits: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from symrnn.documents.exactness import Known, rational, trace_rationals
 from symrnn.documents.forms import Element, write_numbers
 from symrnn.documents.layout import columns_that_fit, selected
 from symrnn.documents.model import Math, Matrix, Number, Origin, Sign
-from symrnn.documents.notation import Shown
+from symrnn.documents.notation import Shown, bracketed
 from symrnn.documents.options import Options
 from symrnn.documents.selection import Gap, Selection, with_gaps
 from symrnn.language import Matmul, Named, postorder
@@ -37,6 +37,14 @@ Chosen = Callable[[int, int], Element]
 
 _MOST_ROWS = 8
 _MOST_TERMS = 4
+
+
+class _Elements(NamedTuple):
+    """The numbers of a matrix, and whether they are given."""
+
+    shape: tuple[int, ...]
+    at: Chosen
+    given: bool
 
 
 class Values:
@@ -141,43 +149,43 @@ class Values:
             )
         return self._shown[key]
 
-    def products(
-        self, place: Place, t: int, b: int, node: Matmul
-    ) -> tuple[tuple[Math, ...], ...] | None:
-        """Return the products of two numbers that a matrix product adds up.
+    def products(self, place: Place, t: int, b: int, node: Matmul) -> Math | None:
+        """Return a matrix times a vector as sums of products of two numbers.
 
         Returns:
-            For each row that is shown the factors that are, two and two; ``None`` where
-            `node` does not multiply a matrix by a vector.
+            Mathematics; ``None`` where there is nothing to add up.
         """
         left, right = (self._elements(place, t, b, part) for part in node.args)
-        (rows, inner), (_, columns) = left[0], right[0]
+        (count, inner), (_, columns) = left.shape, right.shape
         if columns != 1 or inner == 1:
             return None
-        units = self._rows_shown(rows, by_unit=True)
-        terms = selected(inner, _MOST_TERMS)
-        factors = [
-            write_numbers(
-                [
-                    chosen(i, k) if of_rows else chosen(k, 0)
-                    for i in units
-                    for k in terms
-                ],
-                self.options,
-                given=given,
-            ).texts
-            for (_, chosen, given), of_rows in ((left, True), (right, False))
-        ]
-        pairs = iter(zip(*factors, strict=True))
-        return tuple(
-            tuple((*a, Sign("dot"), *b) for a, b in (next(pairs) for _ in terms))
-            for _ in units
-        )
+        terms = list(with_gaps(selected(inner, _MOST_TERMS), range(inner)))
+        kept = [k for k in terms if not isinstance(k, Gap)]
+        vector = self._write(right, [(k, 0) for k in kept])
+        units = list(with_gaps(self._rows_shown(count, by_unit=True), range(count)))
+        rows = [i for i in units if not isinstance(i, Gap)]
+        weights = self._write(left, [(i, k) for i in rows for k in kept])
+        sums: list[Math] = []
+        for i in units:
+            if isinstance(i, Gap):
+                sums.append((Sign("vdots"),))
+            else:
+                found = [(weights[i, k], vector[k, 0]) for k in kept]
+                sums.append(_sum_of_products(found, terms))
+        if count == 1:
+            return sums[0]
+        lines = tuple((row,) for row in sums)
+        return (Matrix(_transposed(lines) if self.options.vectors == "row" else lines),)
 
-    def _elements(
-        self, place: Place, t: int, b: int, node: MatrixExpr
-    ) -> tuple[tuple[int, ...], Chosen, bool]:
-        """Return shape and elements of an operand, and whether it is given."""
+    def _write(
+        self, elements: _Elements, where: Sequence[tuple[int, int]]
+    ) -> dict[tuple[int, int], Math]:
+        chosen = [elements.at(i, j) for i, j in where]
+        texts = write_numbers(chosen, self.options, given=elements.given).texts
+        return dict(zip(where, texts, strict=True))
+
+    def _elements(self, place: Place, t: int, b: int, node: MatrixExpr) -> _Elements:
+        """Return what a node's numbers are, given or computed."""
         given: Exact | None = None
         if node in self.net.cell.parameters:
             given = self.net.parameters[place][node.name]
@@ -194,10 +202,10 @@ class Values:
             initial = self.trace.inputs.initial(state, index, size)
             given = initial[:, column : column + 1]
         if given is not None:
-            return given.shape, self._given_element(given), True
+            return _Elements(given.shape, self._given_element(given), True)
         array = self._at(self.carried, place, t, b, node)
         known = self._known(place, t, b, node)
-        return array.shape, self._chosen(array, known), False
+        return _Elements(array.shape, self._chosen(array, known), False)
 
     def rows(self, parts: Sequence[Sequence[tuple[Place, int, str]]], b: int) -> Shown:
         """Return a matrix whose rows are states of sequence b, laid end to end.
@@ -348,6 +356,23 @@ class Values:
         if turned:
             lines = _transposed(lines)
         return Shown((Matrix(lines, origin),), exact)
+
+
+def _sum_of_products(
+    factors: Sequence[tuple[Math, Math]], terms: Sequence[int | Gap]
+) -> Math:
+    math: Math = ()
+    pairs = iter(factors)
+    for term in terms:
+        if math:
+            math = (*math, Sign("plus"))
+        if isinstance(term, Gap):
+            math = (*math, Sign("cdots"))
+            continue
+        a, b = next(pairs)
+        head = bracketed(a, first=not math)
+        math = (*math, *head, Sign("dot"), *bracketed(b, first=False))
+    return math
 
 
 def _with_origin(math: Math, origin: Origin | None) -> Math:

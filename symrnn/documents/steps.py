@@ -231,7 +231,7 @@ class _Working:
     def _reduction(self, root: MatrixExpr) -> list[Line]:
         """Put numbers in, then work out the innermost until `root` is a value."""
         nodes = [node for node in postorder(root) if operands(node)]
-        lines = [self._line(root)]
+        lines = [self._line(root), *self._scalars(root)]
         while root not in self.known:
             ready = [
                 node
@@ -243,6 +243,14 @@ class _Working:
             self.known.update({node: self._shown(node) for node in ready})
             lines.append(self._line(root))
         return lines
+
+    def _scalars(self, root: MatrixExpr) -> Iterator[Line]:
+        """Yield a matrix product as sums of products of two numbers, if asked for."""
+        if self.values.options.detail != "scalars" or not isinstance(root, Matmul):
+            return
+        products = self.values.products(self.place, self.t, self.b, root)
+        if products is not None:
+            yield Line((), self._line(root).relation, products)
 
     def _line(self, root: MatrixExpr) -> Line:
         exact = all(shown.exact for shown in self._used(root))
