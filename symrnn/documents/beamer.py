@@ -164,15 +164,20 @@ def _filled(title: tuple[Inline, ...], blocks: Sequence[Block]) -> Iterator[_Fra
 
 
 def _units(blocks: Sequence[Block]) -> Iterator[list[Block]]:
-    """Yield what belongs together: a paragraph that leads, and what it leads to."""
+    """Yield what belongs together: a paragraph and the formulas that follow it."""
     unit: list[Block] = []
     for block in blocks:
-        led = unit and isinstance(unit[-1], Paragraph) and unit[-1].leads
-        if unit and not led:
+        if unit and not _goes_with(unit[-1], block):
             yield unit
             unit = []
         unit.append(block)
     yield unit
+
+
+def _goes_with(previous: Block, block: Block) -> bool:
+    return isinstance(previous, Paragraph) and (
+        previous.leads or isinstance(block, Equations | Display)
+    )
 
 
 def _size_for(units: Sequence[Sequence[Block]]) -> _Print:
@@ -219,12 +224,13 @@ def _pieces(block: Block) -> Iterator[Block]:
 
 def _groups(unit: Sequence[Block]) -> Iterator[list[Block]]:
     """Yield the parts of a unit between which a new frame may begin."""
-    first, *rest = [piece for block in unit for piece in _pieces(block)]
-    if isinstance(first, Paragraph) and first.leads and rest:
-        yield [first, rest.pop(0)]
-    else:
-        yield [first]
-    yield from ([piece] for piece in rest)
+    group: list[Block] = []
+    for piece in (piece for block in unit for piece in _pieces(block)):
+        if group and not _goes_with(group[-1], piece):
+            yield group
+            group = []
+        group.append(piece)
+    yield group
 
 
 def _joined(pieces: Sequence[Block]) -> tuple[Block, ...]:
