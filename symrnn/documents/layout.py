@@ -130,6 +130,8 @@ def height(math: Math) -> float:
 
 def _height(piece: Piece) -> float:
     match piece:
+        case Blank():
+            return 1.6
         case Fraction():
             return height(piece.top) + height(piece.bottom) + 0.2
         case Brackets():
@@ -146,7 +148,7 @@ def _has_raised(matrix: Matrix) -> bool:
     """Tell whether rows stand further apart: see how a matrix is written in TeX."""
     pieces = [piece for row in matrix.rows for cell in row for piece in cell]
     return any(
-        isinstance(piece, Blank | Fraction)
+        isinstance(piece, Fraction)
         or piece == Sign("transposed")
         or (isinstance(piece, Symbol) and piece.sup)
         or (isinstance(piece, Number) and "e" in piece.text)

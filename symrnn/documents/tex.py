@@ -115,8 +115,9 @@ class Tex:
             case Matrix():
                 return self._matrix(piece)
             case Blank():
-                # Handwriting is wider than print.
-                return rf"\underline{{\hspace{{{0.8 * piece.digits + 0.8:.1f}em}}}}"
+                # Handwriting is wider than print, and higher.
+                room = rf"\hspace{{{0.8 * piece.digits + 0.8:.1f}em}}"
+                return rf"\underline{{{room}\rule{{0pt}}{{3.5ex}}}}"
 
     def _symbol(self, symbol: Symbol) -> str:
         base = symbol.base
@@ -144,11 +145,12 @@ class Tex:
 
     def _matrix(self, matrix: Matrix) -> str:
         cells = [[self.math(cell) for cell in row] for row in matrix.rows]
-        kinds = {type(p) for row in matrix.rows for cell in row for p in cell}
-        if Number in kinds:
+        pieces = [p for row in matrix.rows for cell in row for p in cell]
+        numbers = any(isinstance(piece, Number) for piece in pieces)
+        if numbers:
             cells = _with_centred_dots(cells)
-        columns = ("r" if Number in kinds else "c") * len(cells[0])
-        rows = _apart(cells, kinds).join(" & ".join(row) for row in cells)
+        columns = ("r" if numbers else "c") * len(cells[0])
+        rows = _apart(cells).join(" & ".join(row) for row in cells)
         return rf"\left[\begin{{array}}{{{columns}}} {rows} \end{{array}}\right]"
 
 
@@ -194,10 +196,8 @@ def _number(text: str) -> str:
     return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if e else text
 
 
-def _apart(cells: list[list[str]], kinds: set[type]) -> str:
+def _apart(cells: list[list[str]]) -> str:
     """Return the end of a row of a matrix: rows with something high stand further apart."""
-    if Blank in kinds:
-        return r" \\[1.5ex] "
     high = any("^" in cell or r"\frac" in cell for row in cells for cell in row)
     return r" \\[0.8ex] " if high else r" \\ "
 
