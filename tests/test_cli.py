@@ -242,7 +242,7 @@ def test_derive_writes_what_the_api_writes(folder):
     assert page.latex() == Path("page.tex").read_text(encoding="utf-8")
     assert page.markdown() == run(*common).stdout
     fragment = run(*common, "--format", "latex", "--fragment")
-    assert page.latex(standalone=False) == fragment.stdout
+    assert page.latex(form="fragment") == fragment.stdout
 
 
 def test_derive_checks_in_torch(folder, torch):

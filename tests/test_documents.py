@@ -7,7 +7,6 @@ import re
 import pytest
 
 import symrnn
-from symrnn.documents.derivation import WRITERS
 from symrnn.documents.latex import escape as escape_latex
 from symrnn.documents.markdown import escape as escape_markdown
 from symrnn.documents.model import Code, Document, Heading, Paragraph, Strong
@@ -70,7 +69,7 @@ def test_difficult_pages_compile_without_a_warning(case, tmp_path, pdflatex):
 
 def test_fragment_compiles_inside_another_document(tmp_path, pdflatex):
     """A fragment needs the three packages it names, and leaves nothing behind."""
-    fragment = derive_golden("gru").latex(standalone=False)
+    fragment = derive_golden("gru").latex(form="fragment")
     packages = re.search(r"% Needs (\\usepackage\S+)\.", fragment)[1]
     text = (
         rf"\documentclass{{article}}{packages}\usepackage[margin=2cm]{{geometry}}"
@@ -137,8 +136,8 @@ def test_save_chooses_by_suffix(tmp_path):
     page = symrnn.derive(one_feature(), [[3]])
     assert page.latex() == page.save(tmp_path / "a.tex").read_text(encoding="utf-8")
     assert page.markdown() == page.save(tmp_path / "a.MD").read_text(encoding="utf-8")
-    fragment = page.save(str(tmp_path / "b.tex"), standalone=False)
-    assert page.latex(standalone=False) == fragment.read_text(encoding="utf-8")
+    fragment = page.save(str(tmp_path / "b.tex"), form="fragment")
+    assert page.latex(form="fragment") == fragment.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["a.doc", "a", "a.tex.gz"])
@@ -151,8 +150,8 @@ def test_unknown_suffix_is_refused_with_the_known_ones(name, tmp_path):
 
 def test_fragment_of_markdown_is_refused(tmp_path):
     """An option that would do nothing is an error."""
-    with pytest.raises(UnsupportedError, match=r"standalone=False is for \.tex"):
-        symrnn.derive(one_feature(), [[3]]).save(tmp_path / "a.md", standalone=False)
+    with pytest.raises(UnsupportedError, match=r"form='fragment' is for \.tex"):
+        symrnn.derive(one_feature(), [[3]]).save(tmp_path / "a.md", form="fragment")
 
 
 @pytest.mark.parametrize("step", ["os.replace", "shutil.copymode"])
@@ -175,7 +174,7 @@ def test_failed_save_leaves_the_old_file_and_nothing_else(step, tmp_path, monkey
 
 def test_failure_while_writing_leaves_nothing(tmp_path, monkeypatch):
     """A lone surrogate fails when the file is open already."""
-    monkeypatch.setitem(WRITERS, ".md", lambda document: "half \ud800")
+    monkeypatch.setattr(symrnn.Derivation, "markdown", lambda self: "half \ud800")
     page = symrnn.derive(one_feature(), [[3]])
     with pytest.raises(UnicodeEncodeError):
         page.save(tmp_path / "a.md")
@@ -194,7 +193,7 @@ def test_jupyter_gets_both_formats():
     """A notebook shows the Markdown, and exports the fragment."""
     page = symrnn.derive(one_feature(), [[3]])
     assert page.markdown() == page._repr_markdown_()
-    assert page.latex(standalone=False) == page._repr_latex_()
+    assert page.latex(form="fragment") == page._repr_latex_()
 
 
 def test_the_same_derivation_gives_the_same_bytes():

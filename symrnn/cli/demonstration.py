@@ -13,7 +13,7 @@ import click
 
 from symrnn.cli import subjects
 from symrnn.cli.arguments import Problem
-from symrnn.cli.deriving import derive_and_check, document_text
+from symrnn.cli.deriving import derive_and_check
 from symrnn.cli.output import working, write
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 _DIGITS = 4
+_SUFFIXES = (".tex", ".md", ".html")
 _HEADINGS = ("name", "cell", "layers", "torch", "worst ulps", "decimals", "notebook")
 _INDENT: dict[str, Any] = {"subsequent_indent": "  ", "break_long_words": False}
 
@@ -93,8 +94,8 @@ def _show(example: Example, folder: Path) -> _Shown:
     derivation, report = derive_and_check(
         problem, check=None, digits=_DIGITS, title=example.title
     )
-    for suffix, form in ((".tex", "latex"), (".md", "markdown")):
-        write(document_text(derivation, form), folder / f"{example.name}{suffix}")
+    for suffix in _SUFFIXES:
+        write(derivation.text(suffix), folder / f"{example.name}{suffix}")
     from symrnn.demo import printed_outputs
 
     counts = None if example.printed is None else printed_outputs(example)
@@ -131,4 +132,4 @@ def _remarks(shown: list[_Shown], folder: Path) -> Iterator[str]:
         yield fill(f"{one.example.name}: {first}.", 80, **_INDENT)
     if not subjects.has_torch():
         yield "torch is not installed, so nothing was audited: pip install torch"
-    yield f"documents, .tex and .md of each: {folder.resolve()}"
+    yield f"documents, {' '.join(_SUFFIXES)} of each: {folder.resolve()}"

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,121 @@ import click
 
 from symrnn.cli import subjects
 from symrnn.cli.arguments import FILES, Problem, take_problem, with_problem
-from symrnn.cli.output import output_option, remark, working, write
-from symrnn.errors import UnsupportedError
+from symrnn.cli.output import output_option, remark, require_folder, working, write
+from symrnn.errors import SourceError, UnsupportedError
 
-__all__ = ["derive", "derive_and_check", "document_text"]
+__all__ = ["derive", "derive_and_check", "document_options", "read_choices"]
 
-_FORMATS = {".tex": "latex", ".md": "markdown"}
+_SUFFIXES = {
+    "latex": ".tex",
+    "pdf": ".pdf",
+    "html": ".html",
+    "markdown": ".md",
+    "notebook": ".ipynb",
+}
+
+
+class _Numbers(click.ParamType[tuple[int, ...]]):
+    """Numbers and ranges, ``1-3,50``."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        if not isinstance(value, str):
+            return tuple(value)
+        found: list[int] = []
+        for part in value.split(","):
+            first, dash, last = part.strip().partition("-")
+            if not (first.isdecimal() and (last.isdecimal() or not dash)):
+                self.fail(
+                    f"expected numbers such as 1-3,50 (got {value!r})", param, ctx
+                )
+            ends = int(first), int(last or first)
+            if not 1 <= ends[0] <= ends[1] <= 10**6:
+                self.fail(f"{part.strip()} is no range from 1", param, ctx)
+            found += range(ends[0], ends[1] + 1)
+        return tuple(found)
+
+
+_NUMBERS = _Numbers()
+
+
+def document_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command an option for each choice of an author."""
+    options = [
+        click.option("--title", metavar="TEXT", help="What to call the document."),
+        click.option(
+            "--digits",
+            metavar="N",
+            type=click.IntRange(min=0),
+            help="Digits that are printed.  [default: 4]",
+        ),
+        click.option(
+            "--rounding",
+            type=click.Choice(["decimals", "significant"]),
+            help="What digits count: those after the point, or significant ones.",
+        ),
+        click.option(
+            "--numbers",
+            type=click.Choice(["decimal", "fraction", "closed"]),
+            help="Decimals, fractions where they are short, or closed forms.",
+        ),
+        click.option(
+            "--detail",
+            type=click.Choice(["summary", "steps", "scalars"]),
+            help="States alone, every equation, or every product of two numbers.",
+        ),
+        click.option("--layers", type=_NUMBERS, help="Which layers, such as 1,3."),
+        click.option(
+            "--direction",
+            "directions",
+            multiple=True,
+            type=click.Choice(["forward", "reverse"]),
+            help="Which direction; may be repeated.",
+        ),
+        click.option("--steps", type=_NUMBERS, help="Which steps, such as 1-3,50."),
+        click.option("--units", type=_NUMBERS, help="Which units of states and gates."),
+        click.option("--sequences", type=_NUMBERS, help="Which sequences of a batch."),
+        click.option(
+            "--notation",
+            metavar="NAME",
+            help="pytorch, goodfellow or cho.  [default: pytorch]",
+        ),
+        click.option(
+            "--symbol",
+            "symbols",
+            metavar="NAME=LATEX",
+            multiple=True,
+            help="A letter of your own, W_ih=U; may be repeated.",
+        ),
+        click.option(
+            "--vectors",
+            type=click.Choice(["column", "row"]),
+            help="W x, or x Wᵀ as torch computes.",
+        ),
+        click.option(
+            "--carry",
+            type=click.Choice(["exact", "by-hand"]),
+            help="Full precision, or every intermediate result rounded as printed.",
+        ),
+        click.option(
+            "--colour/--no-colour",
+            default=None,
+            help="A colour for each gate, or none.",
+        ),
+        click.option(
+            "--graph/--no-graph", default=None, help="Whether to draw the network."
+        ),
+        click.option(
+            "--config",
+            metavar="FILE",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="TOML with any of these by name; what is given here comes first.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.command(
@@ -23,24 +135,18 @@ _FORMATS = {".tex": "latex", ".md": "markdown"}
     help="""Write every equation of every step, with its numbers.
 
     Every printed digit is correct. Where torch is installed, it runs the network too,
-    and the last page says how far its numbers are from the exact ones.
+    and the last page says how far its numbers are from the exact ones. Layers, steps,
+    units and sequences are counted from 1, as they are printed.
 
     \b
     Example:
-      symrnn derive model.pt --input x.json -o example.tex
+      symrnn derive model.pt --input x.json -o example.pdf
       symrnn derive model.json --input x.csv --digits 6 --no-check > example.md
+      symrnn derive model.pt --input x.json --steps 1-3,50 --notation cho -o a.html
     """,
 )
 @with_problem
-@click.option(
-    "--digits",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=4,
-    show_default=True,
-    help="Digits after the decimal point.",
-)
-@click.option("--title", metavar="TEXT", help="What to call the document.")
+@document_options
 @click.option(
     "--check/--no-check",
     default=None,
@@ -50,7 +156,7 @@ _FORMATS = {".tex": "latex", ".md": "markdown"}
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["latex", "markdown"]),
+    type=click.Choice(list(_SUFFIXES)),
     help="By default as the suffix of the output says, or else markdown.",
 )
 @click.option(
@@ -58,51 +164,102 @@ _FORMATS = {".tex": "latex", ".md": "markdown"}
     is_flag=True,
     help="LaTeX for another document, without a preamble.",
 )
+@click.option("--beamer", is_flag=True, help="Slides, as LaTeX or PDF.")
 @output_option
 @click.pass_context
 def derive(
     ctx: click.Context,
     /,
-    digits: int,
-    title: str | None,
     check: bool | None,
     form: str | None,
     fragment: bool,
+    beamer: bool,
     output: Path | None,
     **arguments: Any,
 ) -> None:
     """Derive, and write the document; a check that fails is exit code 1."""
-    form = form or _form_of(output)
-    if fragment and form != "latex":
-        raise click.UsageError("--fragment is for --format latex")
+    suffix = _SUFFIXES[form] if form else _suffix_of(output)
+    shape = _shape(suffix, fragment=fragment, beamer=beamer)
+    if suffix == ".pdf" and output is None:
+        raise click.UsageError("a PDF needs a file: give -o FILE")
+    if output is not None:
+        require_folder(output)
+    choices = read_choices(arguments)
     problem = take_problem(**arguments)
     with working("deriving"):
-        derivation, report = derive_and_check(
-            problem, check=check, digits=digits, title=title
-        )
-        text = document_text(derivation, form, fragment=fragment)
-    write(text, output)
+        derivation, report = derive_and_check(problem, check=check, **choices)
+        if suffix == ".pdf":
+            derivation.write_pdf(output, form=shape)
+        else:
+            text = derivation.text(suffix, form=shape)
+    if suffix != ".pdf":
+        write(text, output)
     if report is not None and not report.passed:
         remark(f"the check does not hold: {report.verdict}")
         ctx.exit(1)
 
 
-def _form_of(output: Path | None) -> str:
+def _suffix_of(output: Path | None) -> str:
     if output is None:
-        return "markdown"
-    form = _FORMATS.get(output.suffix.lower())
-    if form is None:
+        return ".md"
+    suffix = output.suffix.lower()
+    if suffix not in _SUFFIXES.values():
         raise click.UsageError(
-            f"cannot tell how to write {output}: name it .tex or .md, or give --format"
+            f"cannot tell how to write {output}: name it "
+            f"{', '.join(_SUFFIXES.values())}, or give --format"
         )
-    return form
+    return suffix
 
 
-def document_text(derivation: Any, form: str, *, fragment: bool = False) -> str:
-    """Return a derivation as LaTeX or Markdown."""
-    if form == "latex":
-        return str(derivation.latex(standalone=not fragment))
-    return str(derivation.markdown())
+def _shape(suffix: str, *, fragment: bool, beamer: bool) -> str:
+    if fragment and beamer:
+        raise click.UsageError("give --fragment or --beamer, not both")
+    if fragment and suffix != ".tex":
+        raise click.UsageError("--fragment is for --format latex")
+    if beamer and suffix not in (".tex", ".pdf"):
+        raise click.UsageError("--beamer is for --format latex or pdf")
+    return "fragment" if fragment else "beamer" if beamer else "standalone"
+
+
+def read_choices(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Take the choices of an author out of a command's arguments, and out of a file.
+
+    Raises:
+        SourceError: The file cannot be read, or has what is no option.
+    """
+    from symrnn.documents.options import Options
+
+    path, symbols = arguments.pop("config"), arguments.pop("symbols")
+    choices: dict[str, Any] = {} if path is None else _read_config(path)
+    for field in fields(Options):
+        given = arguments.pop(field.name)
+        if given is not None and given != ():
+            choices[field.name] = given
+    if symbols:
+        if isinstance(choices.get("notation"), str):
+            raise click.UsageError("give --notation or --symbol, not both")
+        choices["notation"] = dict(choices.get("notation", {})) | _pairs(symbols)
+    Options.of(choices)  # before anything else is read
+    return choices
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        found: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path} is no TOML: {error}") from None
+    table = found.get("derive")
+    return dict(table if isinstance(table, dict) and len(found) == 1 else found)
+
+
+def _pairs(symbols: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for text in symbols:
+        name, equals, latex = text.partition("=")
+        if not (equals and name and latex):
+            raise click.UsageError(f"expected --symbol NAME=LATEX (got {text!r})")
+        found[name.strip()] = latex.strip()
+    return found
 
 
 def derive_and_check(

@@ -13,7 +13,14 @@ import click
 from symrnn.errors import SourceError
 from symrnn.writing import write_text
 
-__all__ = ["output_option", "precision_option", "remark", "working", "write"]
+__all__ = [
+    "output_option",
+    "precision_option",
+    "remark",
+    "require_folder",
+    "working",
+    "write",
+]
 
 output_option = click.option(
     "-o",
@@ -44,9 +51,18 @@ def write(text: str, path: Path | None) -> None:
     if path is None:
         click.echo(text, nl=False)
         return
+    require_folder(path)
+    write_text(path, text)
+
+
+def require_folder(path: Path) -> None:
+    """Require that a file can have that name.
+
+    Raises:
+        SourceError: Its folder is missing.
+    """
     if not path.parent.is_dir():
         raise SourceError(f"{path}: there is no folder {path.parent}")
-    write_text(path, text)
 
 
 def remark(text: str) -> None:

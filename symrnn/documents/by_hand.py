@@ -2,8 +2,8 @@
 """The arithmetic of a page whose reader has a calculator and only the printed numbers.
 
 What is printed is rounded once, from the printed numbers that it is computed from, and
-carried on so: a matrix product, a sum, a product of two, a function value. Where the
-products of two numbers are printed too, they are rounded, and so is each sum of two.
+carried on so: a matrix product (whose products and sums stay in the calculator), a sum, a
+product of two, a function value.
 """
 
 from __future__ import annotations
@@ -75,10 +75,11 @@ def _total(values: Iterator[fmpq]) -> fmpq:
 
 def carry_by_hand(net: Network, inputs: Inputs, options: Options) -> Trace:
     """Run a network with the numbers that a document prints."""
-    domain = ByHandDomain if options.detail == "scalars" else PrintedDomain
     if options.rounding == "significant":
-        return run(net, inputs, domain(digits=options.digits), keep="nodes")
-    return run(net, inputs, domain(places=options.digits), keep="nodes")
+        domain = PrintedDomain(digits=options.digits)
+    else:
+        domain = PrintedDomain(places=options.digits)
+    return run(net, inputs, domain, keep="nodes")
 
 
 class Drift(NamedTuple):
@@ -105,7 +106,7 @@ def largest_drift(carried: Trace, exact: Trace) -> Drift | None:
                 far = _distances(ours[state].tolist(), theirs[state].intervals())
                 for index in np.ndindex(far.shape):
                     if worst is None or far[index] > worst[0]:
-                        worst = fmpq(far[index]), (place, t, state, index)
+                        worst = far.item(index), (place, t, state, index)
     if worst is None:
         return None
     largest, (place, t, state, where) = worst

@@ -22,7 +22,7 @@ from symrnn.documents.model import (
     Sign,
     Symbol,
 )
-from symrnn.documents.notation import Names, letter
+from symrnn.documents.notation import Names
 from symrnn.documents.opening import shape_text
 from symrnn.documents.printed import Values
 from symrnn.network import Place
@@ -51,7 +51,7 @@ def _drift(values: Values) -> Iterator[Block]:
     if drift.size == "0":
         yield Paragraph(("No state differs from exact arithmetic.",))
         return
-    names = Names.at(values.net, drift.place, drift.step)
+    names = values.names(drift.place, drift.step)
     where: list[Inline] = [Formula((names.state(drift.state),))]
     if values.net.state_sizes[drift.state] > 1:
         where.append(f", unit {drift.unit + 1}")
@@ -81,7 +81,7 @@ def _output(values: Values) -> Iterator[Block]:
     text: list[Inline] = [
         Code("output"),
         " holds the state ",
-        Formula((letter(net.cell.states[0]),)),
+        Formula((values.notation.symbols[net.cell.states[0]],)),
         " of the last layer, one step in each row" if net.num_layers > 1
         else ", one step in each row",
     ]  # fmt: skip
@@ -116,7 +116,7 @@ def _last_states(values: Values) -> Iterator[Block]:
 
 def _about_last_states(values: Values, state: str, name: str) -> tuple[Inline, ...]:
     net, inputs = values.net, values.trace.inputs
-    symbol = Formula((letter(state),))
+    symbol = Formula((values.notation.symbols[state],))
     shape = f"Its shape in torch is {_shape(values, state)}."
     if inputs.layout.single_step:
         return "The cell returns the new state ", symbol, f". {shape}"
@@ -152,7 +152,11 @@ def _assembled(
         return
     left: Math = (Symbol(rf"\mathrm{{{name}}}"),)
     if name != "output":
-        left = (Names(cell=values.net.cell, now="n").state(parts[0][0][2]),)
+        left = (
+            Names(cell=values.net.cell, notation=values.notation, now="n").state(
+                parts[0][0][2]
+            ),
+        )
     lines = [Line((), "equals", symbols), value]
     yield Equations(tuple(fill(left, lines, width(left))))
 
@@ -166,8 +170,8 @@ def _symbols(values: Values, parts: list[list[Part]]) -> Math:
 def _laid_down(values: Values, part: Part) -> Math:
     """Return a state as a row, which a single number is already."""
     place, t, state = part
-    symbol = Names.at(values.net, place, t).state(state)
-    if values.net.state_sizes[state] == 1:
+    symbol = values.names(place, t).state(state)
+    if values.net.state_sizes[state] == 1 or values.notation.row:
         return (symbol,)
     return symbol, Sign("transposed")
 

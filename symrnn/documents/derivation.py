@@ -78,6 +78,16 @@ class Derivation:
 
         return write_notebook(self.document)
 
+    def write_pdf(
+        self, path: str | os.PathLike[str], *, form: Form = "standalone"
+    ) -> None:
+        """Write a PDF to a file of any name, with the TeX that is installed.
+
+        Raises:
+            UnsupportedError: No TeX is installed, or it lacks something.
+        """
+        write_pdf(self.document, path, form=form, colour=self.options.colour)
+
     def text(self, suffix: str, *, form: Form = "standalone") -> str:
         """Return what `save` writes to a file with that suffix, other than ``.pdf``.
 
@@ -119,7 +129,7 @@ class Derivation:
         target = Path(path)
         suffix = target.suffix.lower()
         if suffix == ".pdf":
-            write_pdf(self.document, target, form=form, colour=self.options.colour)
+            self.write_pdf(target, form=form)
         else:
             write_text(target, self.text(suffix, form=form))
         return target

@@ -125,7 +125,7 @@ class _Drawing:
         key = f"x-{layer}-{column.name}"
         if column.step is None:
             return self._dots(key, column.x, y, "cdots")
-        names = Names.at(self.values.net, (layer, "forward"), column.step)
+        names = self.values.names((layer, "forward"), column.step)
         origin = self._origin("x", layer, "", column.step)
         label = (names.symbol(x),)
         self.nodes.append(
@@ -190,7 +190,7 @@ class _Drawing:
         key = f"h-{layer}-{direction}-{column.name}"
         if column.step is None:
             return self._dots(key, column.x + aside, y, "cdots")
-        names = Names.at(self.values.net, place, column.step)
+        names = self.values.names(place, column.step)
         self._put_states(key, place, column.step, names, column.x + aside, y)
         return key
 
@@ -203,7 +203,7 @@ class _Drawing:
             (self.count - 1, columns[-1].x + 1) if back else (0, columns[0].x - 1)
         )
         key = f"h-{layer}-{direction}-initial"
-        names = Names.at(self.values.net, place, first)
+        names = self.values.names(place, first)
         step = self.count if back else -1
         self._put_states(key, place, step, names, at + aside, y, initial=True)
         return key
@@ -312,7 +312,7 @@ class _Drawing:
     def caption(self) -> Iterator[Inline]:
         """Say what is drawn, for a reader who does not see it."""
         net = self.values.net
-        names = Names(cell=net.cell)
+        names = Names(cell=net.cell, notation=self.values.notation)
         states = [Formula((names.state(state),)) for state in net.cell.states]
         written = states[: len(self._written())]
         inputs = self.values.trace.inputs

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -21,6 +20,7 @@ from symrnn.documents.model import (
     SignName,
     Symbol,
 )
+from symrnn.documents.notations import Notation
 from symrnn.errors import EquationError
 from symrnn.language import (
     Add,
@@ -34,7 +34,7 @@ from symrnn.language import (
 )
 from symrnn.network import Network, Place
 
-__all__ = ["Names", "Shown", "bracketed", "letter", "spell"]
+__all__ = ["Names", "Shown", "bracketed", "spell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ class Names:
 
     Attributes:
         cell: The cell.
+        notation: Its letters.
         layer: The superscript: ``"(2)"``, or nothing.
         arrow: The direction's arrow, or nothing.
         now: The step: ``"3"``, or ``"t"`` where any step is meant.
@@ -71,18 +72,22 @@ class Names:
     """
 
     cell: Cell
+    notation: Notation
     layer: str = ""
     arrow: Literal["", "right", "left"] = ""
     now: str = "t"
     before: str = "t-1"
 
     @classmethod
-    def at(cls, net: Network, place: Place, t: int | None = None) -> Names:
+    def at(
+        cls, net: Network, notation: Notation, place: Place, t: int | None = None
+    ) -> Names:
         """Return the names at a layer, direction and step t (from 0), or any step."""
         layer, direction = place
         back = direction == "reverse"
         return cls(
             cell=net.cell,
+            notation=notation,
             layer=f"({layer + 1})" if net.num_layers > 1 else "",
             arrow=("left" if back else "right") if net.bidirectional else "",
             now="t" if t is None else str(t + 1),
@@ -93,16 +98,24 @@ class Names:
 
     def symbol(self, name: Named) -> Symbol:
         """Return the symbol of a parameter, the input, a state or a quantity."""
+        symbols = self.notation.symbols
         if name in self.cell.parameters:
-            symbol = _split(_latex(name))
-            return replace(symbol, sup=self.layer, arrow=self.arrow)
-        stem = re.sub(r"_(t|\{t(-1)?\})$", "", _latex(name))
-        symbol = _split(stem)
-        step = self.before if name.name.endswith("_prev") else self.now
-        sub = f"{symbol.sub},{step}" if symbol.sub else step
+            symbol = symbols[name.name]
+            sup = _beside(symbol.sup, self.layer)
+            return replace(symbol, sup=sup, arrow=self.arrow)
+        before = name.name.endswith("_prev")
+        stem = name.name.removesuffix("_prev").removesuffix("_t")
+        symbol = symbols[stem]
+        sub = _beside(symbol.sub, self.before if before else self.now)
         if name == x:  # both directions read it; in the first layer it is the network's
-            return replace(symbol, sub=sub, sup=self.layer.replace("(1)", ""))
-        return replace(symbol, sub=sub, sup=self.layer, arrow=self.arrow)
+            sup = _beside(symbol.sup, self.layer.replace("(1)", ""))
+            return replace(symbol, sub=sub, sup=sup)
+        sup = _beside(symbol.sup, self.layer)
+        return replace(symbol, sub=sub, sup=sup, arrow=self.arrow)
+
+    def letter(self, state: str) -> Symbol:
+        """Return the symbol of a state at no step in particular."""
+        return self.notation.symbols[state]
 
     def state(self, state: str, *, before: bool = False) -> Symbol:
         """Return the symbol of a state at this step, or at the step before."""
@@ -111,21 +124,8 @@ class Names:
         return self.symbol(previous(state, sizes[state]) if before else targets[state])
 
 
-def letter(state: str) -> Symbol:
-    """Return the symbol of a state at no step in particular."""
-    return _split(state)
-
-
-def _latex(name: Named) -> str:
-    return str(name.args[3].name)
-
-
-def _split(latex: str) -> Symbol:
-    """Split ``W_{ih}`` into base and subscript; anything richer stays whole."""
-    found = re.fullmatch(r"([^_^]+)_(?:\{([^{}]*)\}|(\w+))", latex)
-    if found:
-        return Symbol(found[1], found[2] or found[3])
-    return Symbol(latex)
+def _beside(own: str, further: str) -> str:
+    return f"{own},{further}" if own and further else own or further
 
 
 # --- expressions --------------------------------------------------------------------
@@ -158,7 +158,9 @@ class _Speller:
             return bracketed(self.values[node].math, first=first)
         match node:
             case Named():
-                return (self.names.symbol(node),)
+                symbol: Math = (self.names.symbol(node),)
+                turned = self.names.notation.row and node.shape[1] != 1
+                return (*symbol, Sign("transposed")) if turned else symbol
             case Constant():
                 return (Number(str(node.args[0])),)
             case Matmul() | Hadamard():
@@ -167,6 +169,8 @@ class _Speller:
                 inner = self.operand(node, node.args[0], first=False)
                 negative = (Sign("negative"), *inner)
                 return negative if first else (Brackets(negative),)
+            case Transpose() if self.names.notation.row:
+                return self._untransposed(node)
             case Transpose():
                 return (
                     *self.operand(node, node.args[0], first=True),
@@ -179,6 +183,13 @@ class _Speller:
                 return self._sum(node, first=first)
         raise EquationError(f"no notation for the node {type(node).__name__}")
 
+    def _untransposed(self, node: MatrixExpr) -> Math:
+        """Write what is transposed twice where vectors are rows."""
+        inner = node.args[0]
+        if not isinstance(inner, Named):
+            raise EquationError("row vectors need transposes of names alone")
+        return (self.names.symbol(inner),)
+
     def operand(self, parent: MatrixExpr, child: MatrixExpr, *, first: bool) -> Math:
         if child not in self.values and isinstance(child, _TIGHT[type(parent)]):
             return (Brackets(self.spell(child, first=True)),)
@@ -186,6 +197,8 @@ class _Speller:
 
     def _product(self, node: MatrixExpr, *, first: bool) -> Math:
         left, right = node.args
+        if self.names.notation.row and isinstance(node, Matmul):
+            left, right = right, left  # (W x)ᵀ = xᵀ Wᵀ
         a = self.operand(node, left, first=first)
         b = self.operand(node, right, first=False)
         numbers = any(

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from symrnn.cells import x
 from symrnn.documents.graph import unrolled_graph
 from symrnn.documents.layout import fill, pack, width
 from symrnn.documents.model import (
@@ -42,7 +44,7 @@ def opening(values: Values) -> Iterator[Block]:
     yield Heading(2, ("The network",))
     yield _architecture(values.net, values.trace.inputs)
     yield Heading(2, ("Equations",))
-    yield from _equations(values.net)
+    yield from _equations(values)
     if values.options.graph:
         yield Heading(2, ("The network, unrolled",))
         yield unrolled_graph(values)
@@ -101,9 +103,11 @@ def _architecture(net: Network, inputs: Inputs) -> Table:
 # --- equations and notation ---------------------------------------------------------
 
 
-def _equations(net: Network) -> Iterator[Block]:
+def _equations(values: Values) -> Iterator[Block]:
+    net = values.net
     several = net.num_layers > 1
-    names = Names(cell=net.cell, layer="(l)" if several else "")
+    layer = "(l)" if several else ""
+    names = Names(cell=net.cell, notation=values.notation, layer=layer)
     where: list[Inline] = ["At every step ", Formula((Symbol("t"),))]
     if several:
         where += [" of layer ", Formula((Symbol("l"),))]
@@ -122,8 +126,10 @@ def _equations(net: Network) -> Iterator[Block]:
 
 
 def _layer_inputs(net: Network, names: Names) -> Paragraph:
-    own = Formula((Symbol("x", "t", "(1)"), Sign("equals"), Symbol("x", "t")))
-    upper = Formula((Symbol("x", "t", "(l)"),))
+    symbol = replace(names, layer="").symbol(x)
+    lowest, upper_layer = replace(symbol, sup="(1)"), replace(symbol, sup="(l)")
+    own = Formula((lowest, Sign("equals"), symbol))
+    upper = Formula((upper_layer,))
     below = "both directions of" if net.bidirectional else ""
     return Paragraph(
         (
@@ -137,8 +143,7 @@ def _layer_inputs(net: Network, names: Names) -> Paragraph:
 
 def _directions(net: Network, names: Names) -> Paragraph:
     symbol = names.state(net.cell.states[0])
-    forward = Symbol(symbol.base, symbol.sub, symbol.sup, "right")
-    reverse = Symbol(symbol.base, symbol.sub, symbol.sup, "left")
+    forward, reverse = replace(symbol, arrow="right"), replace(symbol, arrow="left")
     return Paragraph(
         (
             "The network runs through each sequence twice, with parameters of its own "
@@ -263,14 +268,14 @@ def _parameters(values: Values) -> Iterator[Block]:
                 "stored, and printed with as many digits as there is room for.",
             )
         )
-    yield _storage(net)
+    yield _storage(values)
     for place in net.places:
         title = place_title(net, place)
         if title:
             yield Heading(3, (title,))
         else:
             yield Paragraph(("Their values:",), leads=True)
-        names = Names.at(net, place)
+        names = values.names(place)
         matrices: list[Math] = []
         vectors: list[Math] = []
         for p in net.cell.parameters:
@@ -279,8 +284,9 @@ def _parameters(values: Values) -> Iterator[Block]:
         yield Display((*pack(matrices), *pack(vectors)))
 
 
-def _storage(net: Network) -> Table:
-    names = Names(cell=net.cell)
+def _storage(values: Values) -> Table:
+    net = values.net
+    names = Names(cell=net.cell, notation=values.notation)
     symbols = {p.name: names.symbol(p) for p in net.cell.parameters}
     rows = []
     for array, members in net.cell.stacking.items():

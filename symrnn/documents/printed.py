@@ -23,7 +23,8 @@ from symrnn.documents.exactness import Known, rational, trace_rationals
 from symrnn.documents.forms import Element, write_numbers
 from symrnn.documents.layout import columns_that_fit, selected
 from symrnn.documents.model import Math, Matrix, Number, Origin, Sign
-from symrnn.documents.notation import Shown, bracketed
+from symrnn.documents.notation import Names, Shown, bracketed
+from symrnn.documents.notations import Notation
 from symrnn.documents.options import Options
 from symrnn.documents.selection import Gap, Selection, with_gaps
 from symrnn.language import Matmul, Named, postorder
@@ -58,6 +59,7 @@ class Values:
         trace: The exact run.
         carried: The run whose numbers are printed: the same, or one by hand.
         selection: What of it is shown.
+        notation: The letters.
         shortened: Whether a matrix has been elided so far.
     """
 
@@ -67,6 +69,7 @@ class Values:
         self.options = options
         self.digits = options.digits
         self.selection = Selection(options, trace.net, trace.inputs)
+        self.notation = Notation.of(trace.net.cell, options)
         self.shortened = False
         self.carried = trace
         if options.carry == "by-hand":
@@ -77,6 +80,10 @@ class Values:
         self._shown: dict[Any, Shown] = {}
         self._names = {line.value: line.name for line in self.net.cell.equations}
         self._names |= {line.target: line.name for line in self.net.cell.equations}
+
+    def names(self, place: Place, t: int | None = None) -> Names:
+        """Return the names at a layer, direction and step, or at any step."""
+        return Names.at(self.net, self.notation, place, t)
 
     @cached_property
     def drift(self) -> Drift | None:

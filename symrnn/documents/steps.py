@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from sympy import MatrixExpr
 
-from symrnn.cells import Equation
+from symrnn.cells import Equation, x
 from symrnn.documents.layout import fill, pack, width
 from symrnn.documents.model import (
     Block,
@@ -29,7 +29,6 @@ from symrnn.documents.model import (
     Paragraph,
     Sign,
     Strong,
-    Symbol,
 )
 from symrnn.documents.notation import Names, Shown, spell
 from symrnn.documents.opening import equal, place_title
@@ -84,13 +83,15 @@ def _sequence(values: Values, b: int, level: int) -> Iterator[Block]:
 def _inputs(values: Values, b: int) -> Iterator[Block]:
     net, inputs = values.net, values.trace.inputs
     count = inputs.lengths[b]
-    x: list[Math] = []
+    found: list[Math] = []
     for t in with_gaps(values.selection.steps(b), range(count)):
         if isinstance(t, Gap):
-            x.append((Sign("cdots"),))
+            found.append((Sign("cdots"),))
         else:
-            x.append(equal((Symbol("x", str(t + 1)),), values.input(t, b)))
-    yield Display(pack(x))
+            found.append(
+                equal((values.names((0, "forward"), t).symbol(x),), values.input(t, b))
+            )
+    yield Display(pack(found))
     zero = inputs.states is None
     yield Paragraph(
         ("The initial states are zero:" if zero else "The initial states:",), leads=True
@@ -98,7 +99,7 @@ def _inputs(values: Values, b: int) -> Iterator[Block]:
     starts = []
     for place in net.places:
         t = count - 1 if place[1] == "reverse" else 0
-        names = Names.at(net, place, t)
+        names = values.names(place, t)
         for state in net.cell.states:
             symbol = names.state(state, before=True)
             starts.append(equal((symbol,), values.initial(place, b, state)))
@@ -138,21 +139,30 @@ class _Pass:
                 (f"The input of layer {layer + 1} is the output of layer {layer}:",),
                 leads=True,
             )
-            yield Display(((*_input_symbol(layer), Sign("equals"), *self._below()),))
+            yield Display(
+                (
+                    (
+                        self.values.names(self.place).symbol(x),
+                        Sign("equals"),
+                        *self._below(),
+                    ),
+                )
+            )
 
     def _below(self) -> Math:
         """Return the output of the layer below at step t, as symbols."""
         net = self.values.net
         state = net.cell.states[0]
         symbols = [
-            Names.at(net, (self.place[0] - 1, d)).state(state) for d in net.directions
+            self.values.names((self.place[0] - 1, d)).state(state)
+            for d in net.directions
         ]
         if len(symbols) == 1:
             return (symbols[0],)
         return (Matrix(tuple(((symbol,),) for symbol in symbols)),)
 
     def _step(self, t: int, level: int) -> Iterator[Block]:
-        names = Names.at(self.values.net, self.place, t)
+        names = self.values.names(self.place, t)
         layer, direction = self.place
         here = Origin(
             quantity="", layer=layer, direction=direction, step=t, sequence=self.b
@@ -174,10 +184,6 @@ class _Pass:
         word = word_for(cell.name, equation.name)
         kind = "State" if equation.name in cell.states else "Quantity"
         return Strong(word or kind), " ", Formula((names.symbol(equation.target),))
-
-
-def _input_symbol(layer: int) -> Math:
-    return (Symbol("x", "t", f"({layer + 1})"),)
 
 
 # --- one equation at one step -------------------------------------------------------

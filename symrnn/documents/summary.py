@@ -17,7 +17,6 @@ from symrnn.documents.model import (
     Symbol,
     Table,
 )
-from symrnn.documents.notation import Names
 from symrnn.documents.opening import place_title
 from symrnn.documents.printed import Values
 from symrnn.documents.selection import Gap, with_gaps
@@ -79,7 +78,7 @@ def _units(values: Values, size: int, states: int) -> list[int | None]:
 def _label(values: Values, place: Place, state: str, unit: int | None) -> Math:
     if unit is None:
         return (Sign("cdots"),)
-    symbol = Names.at(values.net, place).state(state)
+    symbol = values.names(place).state(state)
     if values.net.state_sizes[state] == 1:
         return (symbol,)
     return (Brackets((symbol,)), Symbol("", sub=str(unit + 1)))
