@@ -7,7 +7,6 @@ import pytest
 
 import symrnn
 from symrnn.cells import gru, lstm, rnn
-from symrnn.documents.graph import unrolled_graph
 from symrnn.documents.latex import write_latex
 from symrnn.documents.latex_blocks import Blocks
 from symrnn.documents.layout import width
@@ -16,7 +15,6 @@ from symrnn.documents.model import (
     Display,
     Document,
     Equations,
-    Figure,
     Formula,
     Heading,
     Line,
@@ -27,8 +25,6 @@ from symrnn.documents.model import (
     Symbol,
     Table,
 )
-from symrnn.documents.options import Options
-from symrnn.documents.printed import Values
 from symrnn.documents.tex import Tex, math
 from symrnn.errors import UnsupportedError
 from tests.require import require
@@ -68,6 +64,7 @@ STRAINS = {
     "rows": (GOLDEN["lstm"][0], SEQUENCE[:2], {"vectors": "row"}),
     "scalars": (GOLDEN["gru"][0], SEQUENCE[:2], {"detail": "scalars"}),
     "by hand": (GOLDEN["lstm"][0], SEQUENCE[:2], {"carry": "by-hand"}),
+    "colour": (GOLDEN["lstm"][0], SEQUENCE[:2], {"colour": True}),
     "goodfellow": (GOLDEN["lstm"][0], SEQUENCE[:2], {"notation": "goodfellow"}),
     "cho": (GOLDEN["gru"][0], SEQUENCE[:2], {"notation": "cho"}),
 }
@@ -90,16 +87,10 @@ FRAMES = [
 @pytest.fixture(scope="module")
 def documents():
     """Every document, with its drawing."""
-    return {name: document(*case) for name, case in STRAINS.items()}
-
-
-def document(make, x, options):
-    derivation = symrnn.derive(make(), x, **options)
-    blocks = derivation.document.blocks
-    if any(isinstance(block, Figure) for block in blocks):
-        return derivation.document
-    drawing = unrolled_graph(Values(derivation.trace, Options()))
-    return Document((*blocks[:3], drawing, *blocks[3:]))
+    return {
+        name: symrnn.derive(make(), x, **options).document
+        for name, (make, x, options) in STRAINS.items()
+    }
 
 
 def body(text):
@@ -269,3 +260,25 @@ def test_colours_are_put_around_a_symbol():
     assert r"\textcolor{gate1}{W_{ii}^{(2)}}" == tex.math((symbol,))
     assert "h_{1}" == tex.math((Symbol("h", "1", tone="h"),))
     assert "W_{ii}^{(2)}" == math((symbol,))
+
+
+COLOURED = Document(
+    (
+        Heading(1, ("T",)),
+        Paragraph(
+            (Formula((Symbol("i", "t", tone="i"),)), " and ", Formula((Symbol("h"),)))
+        ),
+        Display(((Symbol("W", "ii", "(1)", tone="i"), Symbol("f", tone="f")),)),
+    )
+)
+
+
+@pytest.mark.parametrize("form", ["standalone", "fragment", "beamer"])
+def test_colours_of_a_document(form):
+    """Each tone is one defined colour; without colour none is there."""
+    text = write_latex(COLOURED, form=form, colour=True)
+    used = re.findall(r"\\textcolor\{(\w+)\}\{(.)", text)
+    assert used == [("tone1", "i"), ("tone1", "W"), ("tone2", "f")]
+    assert ["tone1", "tone2"] == re.findall(r"\\definecolor\{(\w+)\}\{HTML\}", text)
+    assert "xcolor" in text
+    assert "color" not in write_latex(COLOURED, form=form).replace("frames", "")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from symrnn.documents.beamer import write_frames
+from symrnn.documents.colours import palette, tones_of
 from symrnn.documents.latex_blocks import INDENT, TABLE_RULES, Blocks
 from symrnn.documents.latex_text import escape
 from symrnn.documents.model import (
@@ -107,7 +108,11 @@ def write_latex(
 
 def _colours(document: Document) -> dict[str, tuple[str, str]]:
     """Return, by tone, the name of its colour in the document, and its code."""
-    return {}
+    found = palette(tones_of(document))
+    return {
+        tone: (f"tone{number}", colour.light)
+        for number, (tone, colour) in enumerate(found.items(), 1)
+    }
 
 
 def _body(document: Document, blocks: Blocks) -> str:
