@@ -346,7 +346,7 @@ def test_bad_input_is_one_line_and_exit_code_2(folder, arguments):
         "evaluate model.json -i x.json -o .",
         "audit model.json -i x.json --ulps 1 --rtol 1",
         "audit model.json -i x.json --ulps nan",
-        "derive model.json -i x.json -o page.pdf",
+        "derive model.json -i x.json -o page.doc",
         "derive model.json -i x.json -o page.md --fragment",
         "nonsense",
     ],

@@ -143,7 +143,7 @@ def test_save_chooses_by_suffix(tmp_path):
 @pytest.mark.parametrize("name", ["a.doc", "a", "a.tex.gz"])
 def test_unknown_suffix_is_refused_with_the_known_ones(name, tmp_path):
     """The error lists what there is, and nothing is written."""
-    with pytest.raises(UnsupportedError, match=r"none of \.md, \.tex"):
+    with pytest.raises(UnsupportedError, match=r"none of \.tex, \.pdf, \.html"):
         symrnn.derive(one_feature(), [[3]]).save(tmp_path / name)
     assert [] == list(tmp_path.iterdir())
 

@@ -8,6 +8,8 @@ import sympy
 import symrnn
 from symrnn.cells import Cell, hidden_size, input_size, previous, quantity, rnn, x
 from symrnn.documents.notation import Names
+from symrnn.documents.notations import Notation
+from symrnn.documents.options import Options
 from symrnn.documents.tex import math
 from symrnn.errors import SourceError
 from symrnn.language import (
@@ -79,7 +81,7 @@ def test_big_matrices_keep_their_corners():
         assert f"{float(corner):.4f}" in text
     assert f"{float(W[7, 9]):.4f}" not in text
     assert r"\ddots" in text
-    assert "dots stand for the elements that are left out" in text
+    assert "Dots stand for elements of large matrices" in text
     assert "left out" not in derive_golden("lstm").markdown()
 
 
@@ -221,7 +223,7 @@ def test_symbols_are_those_of_the_unrolled_equations():
     """Documents and `symrnn.unroll` write one quantity in one way."""
     for net in (one_feature(), bidirectional(), stacked()):
         for place in net.places:
-            names = Names.at(net, place, 1)
+            names = Names.at(net, Notation.of(net.cell, Options()), place, 1)
             for p in net.cell.parameters:
                 expected = sympy.latex(parameter_at(net, p, place))
                 assert expected == math((names.symbol(p),))

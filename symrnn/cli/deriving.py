@@ -27,7 +27,7 @@ _SUFFIXES = {
 }
 
 
-class _Numbers(click.ParamType[tuple[int, ...]]):
+class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2
     """Numbers and ranges, ``1-3,50``."""
 
     name = "numbers"

@@ -47,7 +47,7 @@ class Derivation:
 
     document: Document
     trace: Trace = field(repr=False)
-    options: Options = field(repr=False)
+    options: Options = field(default=Options(), repr=False)
 
     def latex(self, *, form: Form = "standalone") -> str:
         r"""Return LaTeX.
