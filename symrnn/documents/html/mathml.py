@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Mathematics as MathML Core, the part that Chromium, Firefox and Safari share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from markupsafe import Markup
+
+from symrnn.documents.html.letters import FUNCTIONS, read_latex, row, with_scripts
+from symrnn.documents.html.tags import element
+from symrnn.documents.model import (
+    Blank,
+    Brackets,
+    Fraction,
+    Function,
+    Math,
+    Matrix,
+    Number,
+    Origin,
+    Piece,
+    Sign,
+    SignName,
+    Symbol,
+    is_tall,
+)
+
+__all__ = ["MathML", "origin_key"]
+
+_SIGNS: Mapping[SignName, str] = {
+    "plus": "+",
+    "minus": "−",
+    "negative": "−",
+    "equals": "=",
+    "approx": "≈",
+    "dot": "⋅",
+    "odot": "⊙",
+    "comma": ",",
+    "quad": "",
+    "cdots": "⋯",
+    "vdots": "⋮",
+    "ddots": "⋱",
+    "transposed": "⊤",
+}
+Style = Literal["inline", "display", "block"]
+
+_ARROWS = {"right": "→", "left": "←"}
+_APPLIED = "\u2061"  # a function to what follows
+_TIMES = "\u2062"  # a product of what stands side by side
+
+
+def origin_key(origin: Origin) -> str:
+    """Return the name of a value within a page, from which the value can be told.
+
+    >>> origin_key(Origin(quantity="h", direction="reverse", step=-1, sequence=0))
+    'h.0.reverse.-1.0'
+    >>> origin_key(Origin(quantity="W_ih", layer=1, direction="forward"))
+    'W_ih.1.forward..'
+    """
+    step = "" if origin.step is None else origin.step
+    sequence = "" if origin.sequence is None else origin.sequence
+    return f"{origin.quantity}.{origin.layer}.{origin.direction}.{step}.{sequence}"
+
+
+@dataclass(frozen=True, slots=True)
+class MathML:
+    """How mathematics is written.
+
+    Attributes:
+        tones: By tone, the class of its symbols, which the page's style colours.
+
+    >>> print(MathML().formula((Symbol("h", "1"), Sign("equals"), Number("-5.7e-9"))))
+    <math><msub><mi>h</mi><mn>1</mn></msub><mo form="infix">=</mo>...</math>
+    """
+
+    tones: Mapping[str, str] = field(default_factory=dict)
+
+    def formula(self, math: Math, *, style: Style = "inline") -> Markup:
+        """Return a ``math`` element.
+
+        Args:
+            math: What to write.
+            style: ``inline`` in a sentence; ``display`` with room for high fractions;
+                ``block``, on a line of its own too.
+        """
+        return element(
+            "math",
+            *self._pieces(math),
+            display="block" if style == "block" else None,
+            displaystyle="true" if style == "display" else None,
+        )
+
+    def _pieces(self, math: Math) -> list[Markup]:
+        """Return an element for each piece, with what is understood between them."""
+        parts: list[Markup] = []
+        before: Piece | None = None
+        for piece, after in zip(math, [*math[1:], None], strict=True):
+            if piece == Sign("transposed") and before is not None:
+                continue  # it hangs on the piece before
+            parts += _between(before, piece)
+            parts.append(self._piece(piece, after == Sign("transposed")))
+            before = piece
+        return parts
+
+    def _row(self, math: Math) -> Markup:
+        return row(*self._pieces(math))
+
+    def _piece(self, piece: Piece, transposed: bool) -> Markup:
+        top = element("mo", "⊤", lspace="0", rspace="0") if transposed else None
+        if isinstance(piece, Symbol):
+            return self._symbol(piece, top)
+        return with_scripts(self._plain(piece), None, top)
+
+    def _plain(self, piece: Piece) -> Markup:
+        match piece:
+            case Symbol():
+                return self._symbol(piece, None)
+            case Number():
+                return _number(piece)
+            case Sign():
+                return _sign(piece.name)
+            case Function():
+                return read_latex(piece.latex)
+            case Fraction():
+                return element("mfrac", self._row(piece.top), self._row(piece.bottom))
+            case Brackets():
+                return self._brackets(piece)
+            case Matrix():
+                return self._matrix(piece)
+            case Blank():
+                # Handwriting is wider than print.
+                room = "\u2007" * (2 * piece.digits + 2)
+                return element("mtext", room, class_="blank", data_answer=piece.answer)
+
+    def _symbol(self, symbol: Symbol, top: Markup | None) -> Markup:
+        base = symbol.base
+        if re.fullmatch(r"[A-Za-z]{2,}", base):
+            base = rf"\mathit{{{base}}}"
+        letter = read_latex(base)
+        if symbol.arrow:
+            # Stretched to a single letter, fonts draw an arrow wider than the letter.
+            arrow = element(
+                "mo", _ARROWS[symbol.arrow], stretchy="false", class_="arrow"
+            )
+            letter = element("mover", letter, arrow, accent="true")
+        words = re.sub(r"(?<![\\A-Za-z{])[A-Za-z]{3,}", r"\\mathrm{\g<0>}", symbol.sub)
+        sub = read_latex(words) if words else None
+        raised = [read_latex(symbol.sup)] if symbol.sup else []
+        raised += [top] if top is not None else []
+        whole = with_scripts(letter, sub, row(*raised) if raised else None)
+        if symbol.tone in self.tones:
+            return element("mrow", whole, class_=self.tones[symbol.tone])
+        return whole
+
+    def _brackets(self, brackets: Brackets) -> Markup:
+        stretchy = "true" if is_tall(brackets.body) else "false"
+        parts = self._pieces(brackets.body)
+        if brackets.opened:
+            opening = element("mo", "(", form="prefix", stretchy=stretchy)
+            parts.insert(0, opening)
+        if brackets.closed:
+            parts.append(element("mo", ")", form="postfix", stretchy=stretchy))
+        return element("mrow", *parts)
+
+    def _matrix(self, matrix: Matrix) -> Markup:
+        pieces = [piece for line in matrix.rows for cell in line for piece in cell]
+        numbers = any(isinstance(piece, Number) for piece in pieces)
+        rows = [
+            element("mtr", *(self._cell(cell) for cell in line)) for line in matrix.rows
+        ]
+        # MathML Core leaves alignment to the style; not all browsers do.
+        aligned = {"class_": "numbers", "columnalign": "right"} if numbers else {}
+        return element(
+            "mrow",
+            element("mo", "[", form="prefix", stretchy="true", symmetric="true"),
+            element("mtable", *rows, **aligned),
+            element("mo", "]", form="postfix", stretchy="true", symmetric="true"),
+            class_="matrix",
+            data_v=origin_key(matrix.origin) if matrix.origin else None,
+        )
+
+    def _cell(self, cell: Math) -> Markup:
+        dots = len(cell) == 1 and isinstance(cell[0], Sign)
+        return element("mtd", *self._pieces(cell), class_="dots" if dots else None)
+
+
+def _number(number: Number) -> Markup:
+    mantissa, e, exponent = number.text.partition("e")
+    mantissa = mantissa.replace("-", "−")
+    key = origin_key(number.origin) if number.origin else None
+    if not e:
+        return element("mn", mantissa, data_v=key)
+    exponent = str(int(exponent)).replace("-", "−")
+    power = element("msup", element("mn", "10"), element("mn", exponent))
+    times = element("mo", "⋅", form="infix")
+    return element("mrow", element("mn", mantissa), times, power, data_v=key)
+
+
+def _sign(name: SignName) -> Markup:
+    if name == "quad":
+        return element("mspace", width="1em")
+    if name == "negative":
+        return element("mo", _SIGNS[name], form="prefix", lspace="0", rspace="0")
+    infix = name not in ("cdots", "vdots", "ddots", "transposed")
+    return element("mo", _SIGNS[name], form="infix" if infix else None)
+
+
+def _between(before: Piece | None, piece: Piece) -> list[Markup]:
+    """Return what is understood between two pieces that stand side by side."""
+    if before is None or isinstance(before, Sign) or isinstance(piece, Sign):
+        return []
+    if isinstance(piece, Brackets) and _is_function(before):
+        return [element("mo", _APPLIED)]
+    if isinstance(before, Function):
+        return [element("mspace", width=".17em")]
+    room = ".17em" if isinstance(before, Matrix) else "0"
+    return [element("mo", _TIMES, lspace=room, rspace="0")]
+
+
+def _is_function(piece: Piece) -> bool:
+    if isinstance(piece, Symbol):
+        return piece.base.removeprefix("\\") in FUNCTIONS
+    return isinstance(piece, Function)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The writer for HTML: one file that needs nothing else, and no script to be read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from symrnn.documents.colours import palette, tones_of
+from symrnn.documents.html.figure import draw
+from symrnn.documents.html.mathml import MathML, origin_key
+from symrnn.documents.html.sections import arranged
+from symrnn.documents.html.tags import element, escaped
+from symrnn.documents.html.wording import plain_text
+from symrnn.documents.model import (
+    Code,
+    Document,
+    Figure,
+    Formula,
+    Inline,
+    Line,
+    Math,
+    Sign,
+    Strong,
+)
+
+__all__ = ["write_html"]
+
+
+def write_html(document: Document, *, colour: bool = False) -> str:
+    """Write `document` as a page that works offline, on paper and without script.
+
+    Args:
+        document: What to write; its first heading is the title.
+        colour: Whether each gate has a colour.
+
+    >>> from symrnn.documents.model import Heading
+    >>> page = write_html(Document((Heading(1, ("RNN <tanh>",)),)))
+    >>> print(page.splitlines()[0], "<h1>RNN &lt;tanh&gt;</h1>" in page)
+    <!DOCTYPE html> True
+    """
+    top = arranged(document)
+    colours = palette(tones_of(document)) if colour else {}
+    tones = {tone: f"tone-{i}" for i, tone in enumerate(colours)}
+    page = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            top=top,
+            has_steps=any(section.step is not None for section in top.walk()),
+            write=_Writer(MathML(tones)),
+            colours=list(colours.values()),
+            style=_inlined("style.css"),
+            script=_inlined("script.js"),
+        )
+    )
+    return f"{page.rstrip()}\n"
+
+
+@dataclass(slots=True)
+class _Writer:
+    """What the template asks for: the parts of blocks as markup.
+
+    Attributes:
+        mathml: The writer for mathematics.
+        figures: How many are written.
+        results: The values that have a line of their own already.
+    """
+
+    mathml: MathML
+    figures: int = 0
+    results: set[str] = field(default_factory=set)
+
+    def display(self, math: Math) -> Markup:
+        """Return mathematics on a line of its own."""
+        return self.mathml.formula(math, style="block")
+
+    def left(self, line: Line) -> Markup:
+        """Return a line up to its relation."""
+        return (
+            self.mathml.formula(line.left, style="display") if line.left else Markup()
+        )
+
+    def right(self, line: Line) -> Markup:
+        """Return a line from its relation on."""
+        relation = () if line.relation is None else (Sign(line.relation),)
+        return self.mathml.formula((*relation, *line.right), style="display")
+
+    def name(self, line: Line) -> str | None:
+        """Return the identifier of a line in which a value appears first."""
+        key = None if line.result is None else origin_key(line.result)
+        if key is None or key in self.results:
+            return None
+        self.results.add(key)
+        return key
+
+    def text(self, content: Iterable[Inline]) -> Markup:
+        """Return text with its formulas."""
+        return Markup(_BESIDE.sub(_joined, "".join(map(self._inline, content))))
+
+    def _inline(self, part: Inline) -> Markup:
+        match part:
+            case Formula():
+                return self.mathml.formula(part.math)
+            case Code():
+                return element("code", part.text)
+            case Strong():
+                return element("strong", part.text)
+        return escaped(part)
+
+    def drawing(self, figure: Figure) -> Markup:
+        """Return a drawing as SVG."""
+        self.figures += 1
+        return draw(figure, self.figures, self.mathml.tones)
+
+
+_BESIDE = re.compile(r"([(\[]*)(<math\b.*?</math>)([)\].,;:]*)")
+
+
+def _joined(found: re.Match[str]) -> str:
+    """Keep a formula on one line with the marks around it."""
+    if not found[1] and not found[3]:
+        return found[0]
+    return f'<span class="joined">{found[0]}</span>'
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("symrnn.documents.html", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["kind"] = lambda part: type(part).__name__
+    environment.filters["plain"] = plain_text
+    return environment
+
+
+@cache
+def _inlined(name: str) -> Markup:
+    """Return a file of this folder as it is, for an element of the page."""
+    return Markup(files(__package__).joinpath(name).read_text("utf-8").strip())
