@@ -78,19 +78,23 @@ class MathML:
 
     tones: Mapping[str, str] = field(default_factory=dict)
 
-    def formula(self, math: Math, *, style: Style = "inline") -> Markup:
+    def formula(
+        self, math: Math, *, style: Style = "inline", label: str | None = None
+    ) -> Markup:
         """Return a ``math`` element.
 
         Args:
             math: What to write.
             style: ``inline`` in a sentence; ``display`` with room for high fractions;
                 ``block``, on a line of its own too.
+            label: What it is called where mathematics cannot be read out.
         """
         return element(
             "math",
             *self._pieces(math),
             display="block" if style == "block" else None,
             displaystyle="true" if style == "display" else None,
+            aria_label=label,
         )
 
     def _pieces(self, math: Math) -> list[Markup]:

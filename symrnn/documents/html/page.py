@@ -104,6 +104,17 @@ class _Writer:
         """Return text with its formulas."""
         return Markup(_BESIDE.sub(_joined, "".join(map(self._inline, content))))
 
+    def header(self, content: tuple[Inline, ...]) -> Markup:
+        """Return the text of a header cell.
+
+        A formula is not text to every reader of a screen; one that stands alone has a
+        name in letters.
+        """
+        match content:
+            case (Formula(math),):
+                return self.mathml.formula(math, label=plain_text(content))
+        return self.text(content)
+
     def _inline(self, part: Inline) -> Markup:
         match part:
             case Formula():
