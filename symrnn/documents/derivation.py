@@ -18,6 +18,7 @@ from symrnn.documents.pdf import write_pdf
 from symrnn.documents.printed import Values
 from symrnn.documents.selection import Selection
 from symrnn.documents.steps import sequences
+from symrnn.documents.torch_code import TorchCode
 from symrnn.errors import UnsupportedError
 from symrnn.evaluate import evaluate_inputs
 from symrnn.inputs import read_inputs
@@ -194,7 +195,8 @@ def derive(
     Selection(options, network, inputs)  # before anything is computed
     trace = evaluate_inputs(network, inputs, places=options.digits, keep="nodes")
     values = Values(trace, options)
-    blocks = [*sequences(values), *closing(values)]
+    code = TorchCode(values)
+    blocks = [*code.setup(), *sequences(values), *closing(values), *code.closing()]
     if found is not None:
         blocks += found.blocks(values)
     # The opening comes last: it says what the pages after it have left out.

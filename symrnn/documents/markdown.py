@@ -24,7 +24,7 @@ from symrnn.documents.model import (
 )
 from symrnn.documents.tex import aligned_rows, display_rows, math
 
-__all__ = ["escape", "write_markdown"]
+__all__ = ["escape", "write_block", "write_markdown"]
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;"}
 _RULES = {"l": ":--", "r": "--:"}
@@ -45,10 +45,11 @@ def escape(text: str) -> str:
 def write_markdown(document: Document) -> str:
     """Write `document` as Markdown."""
     blocks = [block for block in document if not isinstance(block, Script)]
-    return "\n\n".join(_block(block) for block in blocks) + "\n"
+    return "\n\n".join(write_block(block) for block in blocks) + "\n"
 
 
-def _block(block: Block) -> str:
+def write_block(block: Block) -> str:
+    """Return one block, without the empty line that follows it."""
     match block:
         case Heading():
             return f"{'#' * block.level} {_text(block.content)}"

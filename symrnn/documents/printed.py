@@ -19,7 +19,7 @@ from sympy import MatrixExpr
 from symrnn.arrays import Array
 from symrnn.cells import x
 from symrnn.documents.by_hand import Drift, carry_by_hand, largest_drift
-from symrnn.documents.exactness import Known, rational, trace_rationals
+from symrnn.documents.exactness import Closed, Known, rational, trace_rationals
 from symrnn.documents.forms import Element, write_numbers
 from symrnn.documents.layout import columns_that_fit, selected
 from symrnn.documents.model import Math, Matrix, Number, Origin, Sign
@@ -238,6 +238,29 @@ class Values:
         element = self._state(place, t, state, b, unit)
         (text,) = write_numbers([element], self.options).texts
         return _with_origin(text, self._origin(state, place, t, b))
+
+    def decimals(self, place: Place, t: int, b: int, name: str) -> dict[int, str]:
+        """Return a quantity's exact values as decimals, by unit from 1.
+
+        The units that are shown, to as many digits as are printed.
+        """
+        node = self._target(name)
+        array = self._at(self.trace, place, t, b, node)
+        options = replace(self.options, numbers="decimal", carry="exact")
+        units = self._rows_shown(array.shape[0], by_unit=True)
+        known = self._known(place, t, b, node)
+        elements = []
+        for i in units:
+            exact = known(i, 0)
+            plain = None if isinstance(exact, Closed) else exact
+            elements.append(Element(array[i, 0], plain))
+        texts = write_numbers(elements, options).texts
+        numbers = [math[0] for math in texts]
+        return {
+            i + 1: n.text
+            for i, n in zip(units, numbers, strict=True)
+            if isinstance(n, Number)
+        }
 
     def unit(self, place: Place, t: int, b: int, state: str, unit: int) -> Array:
         """Return one element of a state, exactly: to any number of digits."""

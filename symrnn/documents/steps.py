@@ -35,6 +35,7 @@ from symrnn.documents.opening import equal, place_title
 from symrnn.documents.printed import Values
 from symrnn.documents.selection import Gap, with_gaps
 from symrnn.documents.summary import all_states
+from symrnn.documents.torch_code import TorchCode
 from symrnn.documents.words import word_for
 from symrnn.language import Add, Matmul, Neg, operands, postorder
 from symrnn.network import Place
@@ -66,6 +67,7 @@ def _sequence(values: Values, b: int, level: int) -> Iterator[Block]:
     net, selection = values.net, values.selection
     yield Heading(level, ("Inputs",))
     yield from _inputs(values, b)
+    yield from TorchCode(values).inputs(b)
     if values.options.detail != "summary":
         for layer in with_gaps(selection.layers, range(net.num_layers)):
             if isinstance(layer, Gap):
@@ -118,6 +120,8 @@ class _Pass:
         net = self.values.net
         yield Heading(level, (place_title(net, self.place) or "The steps",))
         yield from self._introduction()
+        code = TorchCode(self.values)
+        yield from code.start(self.place, self.b)
         count = self.values.trace.inputs.lengths[self.b]
         order = range(count)
         if self.place[1] == "reverse":
@@ -129,8 +133,11 @@ class _Pass:
         for t in with_gaps(shown, order):
             if isinstance(t, Gap):
                 yield _left_out("Step", t)
+                yield from code.between(self.place, t)
             else:
                 yield from self._step(t, level + 1)
+                yield from code.step(self.place, t, self.b)
+        yield from code.end(self.place, self.b)
 
     def _introduction(self) -> Iterator[Block]:
         layer = self.place[0]
