@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import click
 from symrnn.cli import subjects
 from symrnn.cli.arguments import FILES, Problem, take_problem, with_problem
 from symrnn.cli.output import output_option, remark, require_folder, working, write
-from symrnn.errors import SourceError, UnsupportedError
+from symrnn.errors import UnsupportedError
 
 __all__ = ["derive", "derive_and_check", "document_options", "read_choices"]
 
@@ -25,31 +24,6 @@ _SUFFIXES = {
     "markdown": ".md",
     "notebook": ".ipynb",
 }
-
-
-class _Numbers(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2
-    """Numbers and ranges, ``1-3,50``."""
-
-    name = "numbers"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        if not isinstance(value, str):
-            return tuple(value)
-        found: list[int] = []
-        for part in value.split(","):
-            first, dash, last = part.strip().partition("-")
-            if not (first.isdecimal() and (last.isdecimal() or not dash)):
-                self.fail(
-                    f"expected numbers such as 1-3,50 (got {value!r})", param, ctx
-                )
-            ends = int(first), int(last or first)
-            if not 1 <= ends[0] <= ends[1] <= 10**6:
-                self.fail(f"{part.strip()} is no range from 1", param, ctx)
-            found += range(ends[0], ends[1] + 1)
-        return tuple(found)
-
-
-_NUMBERS = _Numbers()
 
 
 def document_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,7 +51,7 @@ def document_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["summary", "steps", "scalars"]),
             help="States alone, every equation, or every product of two numbers.",
         ),
-        click.option("--layers", type=_NUMBERS, help="Which layers, such as 1,3."),
+        click.option("--layers", metavar="N-N,…", help="Which layers, such as 1,3."),
         click.option(
             "--direction",
             "directions",
@@ -85,13 +59,18 @@ def document_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Choice(["forward", "reverse"]),
             help="Which direction; may be repeated.",
         ),
-        click.option("--steps", type=_NUMBERS, help="Which steps, such as 1-3,50."),
-        click.option("--units", type=_NUMBERS, help="Which units of states and gates."),
-        click.option("--sequences", type=_NUMBERS, help="Which sequences of a batch."),
+        click.option("--steps", metavar="N-N,…", help="Which steps, such as 1-3,50."),
+        click.option(
+            "--units", metavar="N-N,…", help="Which units of states and gates."
+        ),
+        click.option(
+            "--sequences", metavar="N-N,…", help="Which sequences of a batch."
+        ),
         click.option(
             "--notation",
             metavar="NAME",
-            help="pytorch, goodfellow or cho.  [default: pytorch]",
+            help="pytorch, goodfellow or cho; or a FILE.toml of symbols of your own.  "
+            "[default: pytorch]",
         ),
         click.option(
             "--symbol",
@@ -226,30 +205,26 @@ def read_choices(arguments: dict[str, Any]) -> dict[str, Any]:
 
     Raises:
         SourceError: The file cannot be read, or has what is no option.
+        click.UsageError: Options contradict each other.
     """
+    from symrnn.documents import config
     from symrnn.documents.options import Options
 
     path, symbols = arguments.pop("config"), arguments.pop("symbols")
-    choices: dict[str, Any] = {} if path is None else _read_config(path)
+    choices = {} if path is None else config.read_choices(path)
     for field in fields(Options):
         given = arguments.pop(field.name)
         if given is not None and given != ():
             choices[field.name] = given
+    notation = choices.get("notation")
+    if isinstance(notation, str) and notation.lower().endswith(".toml"):
+        choices["notation"] = notation = config.read_notation(notation)
     if symbols:
-        if isinstance(choices.get("notation"), str):
+        if isinstance(notation, str):
             raise click.UsageError("give --notation or --symbol, not both")
-        choices["notation"] = dict(choices.get("notation", {})) | _pairs(symbols)
+        choices["notation"] = {**(notation or {}), **_pairs(symbols)}
     Options.of(choices)  # before anything else is read
     return choices
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        found: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} is no TOML: {error}") from None
-    table = found.get("derive")
-    return dict(table if isinstance(table, dict) and len(found) == 1 else found)
 
 
 def _pairs(symbols: tuple[str, ...]) -> dict[str, str]:

@@ -6,14 +6,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from symrnn.documents.closing import closing
 from symrnn.documents.latex import Form, write_latex
 from symrnn.documents.markdown import write_markdown
 from symrnn.documents.model import Document, Heading
+from symrnn.documents.notations import Notation
 from symrnn.documents.opening import opening
-from symrnn.documents.options import Options
+from symrnn.documents.options import Choices, Options
 from symrnn.documents.pdf import write_pdf
 from symrnn.documents.printed import Values
 from symrnn.documents.selection import Selection
@@ -150,7 +151,7 @@ def derive(
     lengths: Any = None,
     check: Any = None,
     options: Options | None = None,
-    **choices: Any,
+    **choices: Unpack[Choices],
 ) -> Derivation:
     r"""Derive a network's outputs step by step, as a document to print.
 
@@ -173,6 +174,7 @@ def derive(
         NotFiniteError: A parameter, input or initial state is NaN or infinite.
         ShapeError: Shapes do not fit.
         SourceError: There is no such option or choice, or a source cannot be read.
+        TypeError: Both options and choices are given.
 
     >>> import symrnn
     >>> weights = {"weight_ih_l0": [["-0.8769"]], "weight_hh_l0": [["-0.8218"]]}
@@ -185,14 +187,17 @@ def derive(
         raise TypeError(
             f"give options= or choices, not both (got {', '.join(choices)})"
         )
-    options = options or Options.of(choices)
+    if options is None:
+        options = Options.of(choices)
     network = load(net)
     found = _find_check(net, network, x, hx, lengths, check)
     if found is not None and found.subject is not None:
         inputs = found.subject.inputs  # as the subject saw them
     else:
         inputs = read_inputs(network, x, hx, lengths=lengths)
-    Selection(options, network, inputs)  # before anything is computed
+    # Before anything is computed:
+    Selection(options, network, inputs)
+    Notation.of(network.cell, options)
     trace = evaluate_inputs(network, inputs, places=options.digits, keep="nodes")
     values = Values(trace, options)
     code = TorchCode(values)

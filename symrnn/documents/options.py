@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from symrnn.errors import SourceError
 from symrnn.inputs import require_int
 
-__all__ = ["Options"]
+__all__ = ["Choices", "Options", "suggest"]
 
 Rounding = Literal["decimals", "significant"]
 Numbers = Literal["decimal", "fraction", "closed"]
@@ -20,7 +20,10 @@ Detail = Literal["summary", "steps", "scalars"]
 Carry = Literal["exact", "by-hand"]
 Vectors = Literal["column", "row"]
 
+Chosen = int | str | Iterable[int] | None
+
 _MOST_DIGITS = 200
+_MOST_NUMBER = 10**6
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "rounding": get_args(Rounding),
@@ -31,9 +34,32 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+class Choices(TypedDict, total=False):
+    """The choices by name, for editors and type checkers; `Options` says what each is."""
+
+    title: str | None
+    digits: int
+    rounding: Rounding
+    numbers: Numbers
+    detail: Detail
+    layers: Chosen
+    directions: str | Iterable[str] | None
+    steps: Chosen
+    units: Chosen
+    sequences: Chosen
+    notation: str | Mapping[str, str]
+    vectors: Vectors
+    carry: Carry
+    colour: bool
+    graph: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """How a derivation is written. Things are counted from 1, as they are printed.
+
+    Layers, steps, units and sequences are chosen by a number, by several, or by text with
+    ranges, ``"1-3,50"``.
 
     Attributes:
         title: What to call the document; by default it names the cell.
@@ -43,7 +69,7 @@ class Options:
             ``closed``, exact in closed form where that is short, such as tanh(3/4).
         detail: ``summary``, the states alone; ``steps``, every equation; ``scalars``,
             every product of two numbers too.
-        layers: Which layers; all, or as many as are readable, by default.
+        layers: Which layers to show; all, or as many as are readable, by default.
         directions: Which directions, ``forward`` and ``reverse``.
         steps: Which steps.
         units: Which units (rows) of states and gates.
@@ -55,6 +81,12 @@ class Options:
             intermediate result rounded as it is printed and carried on so.
         colour: Whether each gate has a colour.
         graph: Whether the unrolled network is drawn.
+
+    Raises:
+        SourceError: A choice is not one that there is.
+
+    >>> Options(steps="1-3,50").steps
+    (1, 2, 3, 50)
     """
 
     title: str | None = None
@@ -91,6 +123,7 @@ class Options:
         for name in ("layers", "steps", "units", "sequences"):
             object.__setattr__(self, name, _numbers(name, getattr(self, name)))
         object.__setattr__(self, "directions", _directions(self.directions))
+        object.__setattr__(self, "notation", _notation(self.notation))
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Options:
@@ -115,27 +148,57 @@ def _numbers(name: str, given: Any) -> tuple[int, ...] | None:
     """Return numbers from 1 in ascending order, each once."""
     if given is None:
         return None
-    values = [given] if isinstance(given, int) else given
     try:
-        found = sorted({operator.index(value) for value in values})
-    except TypeError:
+        found = sorted(set(_read_numbers(given)))
+    except (TypeError, ValueError):
         found = []
-    if not found or found[0] < 1 or isinstance(given, bool | str | bytes):
+    if not found or found[0] < 1 or found[-1] > _MOST_NUMBER:
         raise SourceError(
-            f"{name} must be whole numbers from 1, such as (1, 2, 50) (got {given!r})"
+            f"{name} must be whole numbers from 1, such as (1, 2, 50) or '1-2,50' "
+            f"(got {given!r})"
         )
     return tuple(found)
+
+
+def _read_numbers(given: Any) -> Iterator[int]:
+    if isinstance(given, str):
+        for part in given.split(","):
+            first, dash, last = (text.strip() for text in part.partition("-"))
+            ends = int(first), int(last) if dash else int(first)
+            if not 1 <= ends[0] <= ends[1] <= _MOST_NUMBER:
+                raise ValueError(part)
+            yield from range(ends[0], ends[1] + 1)
+        return
+    for value in [given] if isinstance(given, int) else given:
+        if isinstance(value, bool) or isinstance(given, bytes):
+            raise TypeError(value)
+        yield operator.index(value)
 
 
 def _directions(given: Any) -> tuple[str, ...] | None:
     if given is None:
         return None
-    values = [given] if isinstance(given, str) else list(given)
-    for value in values:
+    values = (
+        [given] if isinstance(given, str) or not isinstance(given, Iterable) else given
+    )
+    chosen = list(values)
+    for value in chosen:
         _require_choice("directions", value, ("forward", "reverse"))
-    if not values:
+    if not chosen:
         raise SourceError("directions must name one, forward or reverse (got none)")
-    return tuple(d for d in ("forward", "reverse") if d in values)
+    return tuple(d for d in ("forward", "reverse") if d in chosen)
+
+
+def _notation(given: Any) -> str | dict[str, str]:
+    """Return the notation; its names are looked up where the cell is known."""
+    if isinstance(given, str):
+        return given
+    if not isinstance(given, Mapping):
+        raise SourceError(
+            'notation must be a name such as "cho", or symbols by name such as '
+            f'{{"W_ih": "U"}} (got {given!r})'
+        )
+    return dict(given)
 
 
 def suggest(given: Any, known: Any) -> str:
@@ -148,7 +211,8 @@ def suggest(given: Any, known: Any) -> str:
 
 def _require_choice(name: str, value: Any, known: tuple[str, ...]) -> None:
     if value not in known:
+        near = difflib.get_close_matches(str(value), known, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
         raise SourceError(
-            f"{name} must be one of {', '.join(known)} (got {value!r})"
-            f"{suggest(value, known) if difflib.get_close_matches(str(value), known) else ''}"
+            f"{name} must be one of {', '.join(known)} (got {value!r}){meant}"
         )

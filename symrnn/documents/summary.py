@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from symrnn.documents.layout import columns_that_fit, selected
 from symrnn.documents.model import (
@@ -24,7 +24,8 @@ from symrnn.network import Place
 
 __all__ = ["all_states"]
 
-_MOST_ROWS = 24
+_FIRST_ROWS = 16
+_LAST_ROWS = 4
 
 Cell = tuple[Inline, ...]
 
@@ -51,7 +52,7 @@ def _states(values: Values, place: Place, b: int) -> Table:
     rows = []
     count = values.trace.inputs.lengths[b]
     steps = values.selection.steps(b) if values.options.steps else range(count)
-    for t in with_gaps(selected_of(steps), range(count)):
+    for t in with_gaps(_with_room(steps), range(count)):
         if isinstance(t, Gap):
             rows.append(_dots(len(header)))
         else:
@@ -59,9 +60,11 @@ def _states(values: Values, place: Place, b: int) -> Table:
     return Table(tuple(header), tuple(rows), "r" * len(header))
 
 
-def selected_of(steps: range | tuple[int, ...]) -> tuple[int, ...]:
+def _with_room(steps: Sequence[int]) -> Sequence[int]:
     """Return which of some steps have room in the table."""
-    return tuple(steps[i] for i in selected(len(steps), _MOST_ROWS))
+    if len(steps) <= _FIRST_ROWS + _LAST_ROWS:
+        return steps
+    return (*steps[:_FIRST_ROWS], *steps[-_LAST_ROWS:])
 
 
 def _units(values: Values, size: int, states: int) -> list[int | None]:
