@@ -201,6 +201,8 @@ class _Reader:
 
     def _plain(self) -> str:
         """Read an argument as text; commands for letters become letters."""
+        while self._peek().isspace():
+            self.at += 1
         if self._peek() != "{":
             token = self._peek()
             self.at += 1

@@ -11,7 +11,7 @@ from typing import Literal
 from markupsafe import Markup
 
 from symrnn.documents.html.letters import FUNCTIONS, read_latex, row, with_scripts
-from symrnn.documents.html.tags import element
+from symrnn.documents.html.tags import element, printable
 from symrnn.documents.model import (
     Blank,
     Brackets,
@@ -62,7 +62,8 @@ def origin_key(origin: Origin) -> str:
     """
     step = "" if origin.step is None else origin.step
     sequence = "" if origin.sequence is None else origin.sequence
-    return f"{origin.quantity}.{origin.layer}.{origin.direction}.{step}.{sequence}"
+    quantity = printable(origin.quantity)
+    return f"{quantity}.{origin.layer}.{origin.direction}.{step}.{sequence}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +193,13 @@ class MathML:
 
 
 def _number(number: Number) -> Markup:
-    mantissa, e, exponent = number.text.partition("e")
-    mantissa = mantissa.replace("-", "−")
     key = origin_key(number.origin) if number.origin else None
-    if not e:
-        return element("mn", mantissa, data_v=key)
-    exponent = str(int(exponent)).replace("-", "−")
+    found = re.fullmatch(r"(.+)e([+-]?\d+)", number.text)
+    if not found:
+        return element("mn", number.text.replace("-", "−"), data_v=key)
+    mantissa, exponent = (
+        text.replace("-", "−") for text in (found[1], str(int(found[2])))
+    )
     power = element("msup", element("mn", "10"), element("mn", exponent))
     times = element("mo", "⋅", form="infix")
     return element("mrow", element("mn", mantissa), times, power, data_v=key)

@@ -7,7 +7,7 @@ import re
 
 from markupsafe import Markup, escape
 
-__all__ = ["element", "escaped"]
+__all__ = ["element", "escaped", "printable"]
 
 # What HTML does not allow in a page, however it is escaped.
 _FORBIDDEN = re.compile(
@@ -23,7 +23,12 @@ def escaped(text: str) -> Markup:
     """
     if isinstance(text, Markup):
         return text
-    return escape(_FORBIDDEN.sub("\ufffd", text))
+    return escape(printable(text))
+
+
+def printable(text: str) -> str:
+    """Return text with a sign in place of each character that no page may hold."""
+    return _FORBIDDEN.sub("\ufffd", text)
 
 
 def element(name: str, /, *children: str, **attributes: str | float | None) -> Markup:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from symrnn.documents.html.mathml import MathML
+from symrnn.documents.html.tags import printable
 from symrnn.documents.model import Code, Formula, Graph, Inline, Math, Node, Strong
 
 __all__ = ["graph_words", "node_words", "plain_text"]
@@ -27,7 +28,7 @@ def plain_text(content: tuple[Inline, ...]) -> str:
                 parts.append(part.text)
             case _:
                 parts.append(part)
-    return "".join(parts)
+    return printable("".join(parts))
 
 
 def spoken(math: Math) -> str:
