@@ -8,11 +8,14 @@ itself cannot do (the reason starts with "hardware: ").
 import importlib
 import os
 import shutil
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 REQUIRE_ALL = os.environ.get("SYMRNN_REQUIRE_ALL", "") not in ("", "0")
+
+_NODE = Path(__file__).parent / "node"
 
 HARDWARE = "hardware: "
 
@@ -44,6 +47,14 @@ def require_module(name: str) -> ModuleType:
     if name == "torch":
         module.set_num_threads(1)
     return module
+
+
+def require_node_file(name: str) -> Path:
+    """Return a file of a package for Node.js, ``axe-core/axe.min.js``, or skip the test."""
+    path = _NODE / "node_modules" / name
+    if not path.exists():
+        _missing(f"{name} is not installed (npm ci --prefix tests/node)")
+    return path
 
 
 def is_allowed_skip(reason: str) -> bool:
