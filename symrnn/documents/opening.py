@@ -269,7 +269,8 @@ def _parameters(values: Values) -> Iterator[Block]:
             )
         )
     yield _storage(values)
-    for place in net.places:
+    shown = values.selection.places
+    for place in shown:
         title = place_title(net, place)
         if title:
             yield Heading(3, (title,))
@@ -282,6 +283,10 @@ def _parameters(values: Values) -> Iterator[Block]:
             formula = equal((names.symbol(p),), values.parameter(place, p.name))
             (vectors if p.shape[1] == 1 else matrices).append(formula)
         yield Display((*pack(matrices), *pack(vectors)))
+    if len(shown) < len(net.places):
+        yield Paragraph(
+            ("The parameters of other layers and directions are left out.",)
+        )
 
 
 def _storage(values: Values) -> Table:

@@ -99,7 +99,7 @@ def _inputs(values: Values, b: int) -> Iterator[Block]:
         ("The initial states are zero:" if zero else "The initial states:",), leads=True
     )
     starts = []
-    for place in net.places:
+    for place in values.selection.places:
         t = count - 1 if place[1] == "reverse" else 0
         names = values.names(place, t)
         for state in net.cell.states:
