@@ -4,12 +4,14 @@
 import functools
 import itertools
 import re
+from importlib.resources import files
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symrnn
+from symrnn.documents.colours import palette
 from symrnn.documents.html import write_html
 from symrnn.documents.html.letters import read_latex
 from symrnn.documents.html.mathml import MathML
@@ -39,6 +41,7 @@ from symrnn.documents.model import (
     Table,
 )
 from tests.pages import Page
+from tests.test_audit_pages import contrast
 from tests.test_documents_cases import DIFFICULT, GOLDEN, derive_golden
 
 TITLE = Heading(1, ("Title",))
@@ -214,6 +217,21 @@ def test_colours_are_used_where_they_are_wanted():
     assert ["tone-0", "tone-1"] == re.findall(r'<mrow class="(tone-\d)">', coloured)
     assert 2 * 2 == len(re.findall(r"\.tone-\d \{ color: #\w{6}; \}", coloured))
     assert "tone-" not in write_html(document)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_marks_do_not_hide_what_they_mark(scheme):
+    """Text and gates have the contrast of WCAG AA on the page and on every mark."""
+    css = files("symrnn.documents.html").joinpath("style.css").read_text("utf-8")
+    block = re.findall(r":root \{(.*?)\}", css, re.DOTALL)[scheme]
+    named = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block))
+    for paper in ("page", "panel", "same", "now"):
+        assert contrast(named["ink"], named[paper]) >= 4.5
+    for paper in ("page", "panel"):
+        inks = [named["link"], named["quiet"], named["way"]]
+        inks += [f"#{colour[scheme]}" for colour in palette("ifgorz").values()]
+        for ink in inks:
+            assert contrast(ink, named[paper]) >= 4.5, (ink, paper)
 
 
 def test_formulas_stay_with_the_marks_around_them():

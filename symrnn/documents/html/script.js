@@ -213,8 +213,8 @@
     if (event.key === "Escape" && state.key) {
       const inside = panel.contains(event.target);
       const back = inside ? state.back : element && block;
+      back?.focus(); // which shows the value again
       hide();
-      back?.focus();
     } else if ((event.key === "Enter" || event.key === " ") && element) {
       show(element, true);
       if (!links.hidden) link.focus();
