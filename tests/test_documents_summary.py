@@ -157,6 +157,15 @@ def test_scalars_of_wide_matrices_are_elided():
     assert len(page.markdown()) < 10_000
 
 
+def test_a_value_in_closed_form_is_not_written_twice():
+    """Where tanh(3/4) is the value, nothing is left to be worked out."""
+    weights = {"weight_ih_l0": [["0.75"]], "weight_hh_l0": [[0]]}
+    net = symrnn.load(weights, cell="rnn_tanh")
+    page = symrnn.derive(net, [[1]], numbers="closed")
+    step = page.latex().split("Step 1")[1].split("All states")[0]
+    assert 1 == step.count(r"= \tanh\left( \frac{3}{4} \right)")
+
+
 # --- origins ------------------------------------------------------------------------
 
 
