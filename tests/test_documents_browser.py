@@ -336,14 +336,20 @@ def test_nothing_is_cut_on_paper(show, case):
             assert not element.is_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("case", ["lstm", "arrows and layers"])
+@pytest.mark.parametrize(
+    ("case", "scheme"),
+    [("lstm", "light"), ("lstm", "dark"), ("rnn_bidirectional", "light")],
+)
 def test_accessibility(show, case, scheme):
-    """Nothing for axe to find: as it opens, with a value marked, in one step, and narrow."""
-    axe = require_node_file("axe-core/axe.min.js").read_text(encoding="utf-8")
-    page = show(html(case, colour=True), color_scheme=scheme)
-    page.evaluate(axe)
+    """Nothing for axe to find, in any part of a page, in light and dark."""
+    page = show_to_axe(show, case, scheme)
     assert [] == violations(page) == undecided(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessibility_in_use(show, scheme):
+    """Nor with a value marked in one step, nor on a narrow screen."""
+    page = show_to_axe(show, "rnn_one_feature", scheme)
     page.goto(f"{page.url}#step-2")
     page.locator("#step-2 .equations").last.focus()
     page.keyboard.press("End")
@@ -351,6 +357,13 @@ def test_accessibility(show, case, scheme):
     assert [] == violations(page)
     page.set_viewport_size({"width": 320, "height": 700})
     assert [] == violations(page)
+
+
+def show_to_axe(show, case, scheme):
+    axe = require_node_file("axe-core/axe.min.js").read_text(encoding="utf-8")
+    page = show(html(case, colour=True), color_scheme=scheme)
+    page.evaluate(axe)
+    return page
 
 
 def violations(page):
