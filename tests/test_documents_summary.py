@@ -14,6 +14,8 @@ from tests.test_documents_cases import (
     PADDED,
     SEQUENCE,
     bidirectional,
+    compile_latex,
+    complaints,
     one_feature,
     random_network,
     stacked,
@@ -223,6 +225,40 @@ def test_a_wide_table_leaves_out_its_middle():
     net = random_network(lstm(), 1, 40)
     (table,) = tables_of_states(symrnn.derive(net, [[1]], detail="summary"))
     assert 5 < len(table.header) < 16
+
+
+def test_many_chosen_units_have_a_table_for_each_state():
+    """Six units of h and of c have no room side by side; what has none is left out."""
+    net = random_network(lstm(), 1, 40)
+    page = symrnn.derive(net, [[1]], detail="summary", units="3-8")
+    trace = symrnn.evaluate(net, [[1]])
+    for table, state in zip(tables_of_states(page), "hc", strict=True):
+        values = np.ravel(trace[0, "forward", 0][state].decimal(places=4))[2:8]
+        assert values.tolist() == texts(table.rows[0])
+    page = symrnn.derive(net, [[1]], detail="summary", units="1-30")
+    assert {7} == {len(texts(table.rows[0])) + 2 for table in tables_of_states(page)}
+
+
+# --- paper --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"detail": "scalars"},
+        {"detail": "scalars", "vectors": "row"},
+        {"detail": "scalars", "digits": 10, "units": "2,4"},
+        {"numbers": "closed"},
+        {"vectors": "row", "units": "1-5", "digits": 6},
+        {"vectors": "row", "digits": 2},
+        {"carry": "by-hand", "rounding": "significant", "notation": "goodfellow"},
+    ],
+)
+def test_every_choice_fits_on_paper(choices, tmp_path, pdflatex):
+    """Nothing is wider than the page, whatever is chosen."""
+    net = random_network(lstm(), 3, 5, layers=2, directions=2)
+    page = symrnn.derive(net, SEQUENCE, layers=2, directions="reverse", **choices)
+    assert [] == complaints(compile_latex(tmp_path, page.latex(), pdflatex))
 
 
 # --- real sizes ---------------------------------------------------------------------

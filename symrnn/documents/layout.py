@@ -238,13 +238,23 @@ def _terms(math: Math, room: float) -> list[Math]:
     for term in _split_before(math, ("plus", "minus")):
         factors = [term]
         if width(term) > room:
-            factors = _split_before(term, ("odot", "dot"))
+            factors = _split_before(_dotted(term), ("odot", "dot"))
         for part in factors:
             if lines and width(lines[-1]) + width(part) <= room:
                 lines[-1] = (*lines[-1], *part)
             else:
                 lines.append(part)
     return lines
+
+
+def _dotted(term: Math) -> Math:
+    """Put the sign of a product, where a line may break, between two matrices."""
+    dotted: Math = ()
+    for piece in term:
+        if dotted and isinstance(dotted[-1], Matrix) and isinstance(piece, Matrix):
+            dotted = (*dotted, Sign("dot"))
+        dotted = (*dotted, piece)
+    return dotted
 
 
 def _split_before(math: Math, signs: tuple[SignName, ...]) -> list[Math]:

@@ -37,7 +37,7 @@ __all__ = ["Values"]
 Chosen = Callable[[int, int], Element]
 
 _MOST_ROWS = 8
-_MOST_TERMS = 4
+_MOST_CHOSEN = 24
 
 
 class _Elements(NamedTuple):
@@ -166,7 +166,8 @@ class Values:
         (count, inner), (_, columns) = left.shape, right.shape
         if columns != 1 or inner == 1:
             return None
-        terms = list(with_gaps(selected(inner, _MOST_TERMS), range(inner)))
+        most = max(3, columns_that_fit(self.digits) // 2 + 1)  # two numbers in each
+        terms = list(with_gaps(selected(inner, most), range(inner)))
         kept = [k for k in terms if not isinstance(k, Gap)]
         vector = self._write(right, [(k, 0) for k in kept])
         units = list(with_gaps(self._rows_shown(count, by_unit=True), range(count)))
@@ -181,8 +182,10 @@ class Values:
                 sums.append(_sum_of_products(found, terms))
         if count == 1:
             return sums[0]
-        lines = tuple((row,) for row in sums)
-        return (Matrix(_transposed(lines) if self.options.vectors == "row" else lines),)
+        column = Matrix(tuple((row,) for row in sums))
+        if self.options.vectors == "row":  # no line has room for sums side by side
+            return column, Sign("transposed")
+        return (column,)
 
     def _write(
         self, elements: _Elements, where: Sequence[tuple[int, int]]
@@ -342,9 +345,16 @@ class Values:
     def _given_element(self, values: Exact) -> Chosen:
         return lambda i, j: Element(None, rational(values[i, j]))
 
-    def _rows_shown(self, count: int, *, by_unit: bool) -> tuple[int, ...]:
+    def _rows_shown(
+        self, count: int, *, by_unit: bool, across: bool = False
+    ) -> tuple[int, ...]:
+        """Return the rows that have room below each other, or side by side."""
+        side = columns_that_fit(self.digits)
         chosen = self.selection.units(count) if by_unit else None
-        return selected(count, _MOST_ROWS) if chosen is None else chosen
+        if chosen is None:
+            return selected(count, side if across else _MOST_ROWS)
+        room = selected(len(chosen), side if across else _MOST_CHOSEN)
+        return tuple(chosen[i] for i in room)
 
     def _show(
         self,
@@ -366,14 +376,10 @@ class Values:
             by_unit: Whether rows are units.
             turn: Whether it is printed transposed where vectors are rows.
         """
-        rows = self._rows_shown(shape[0], by_unit=by_unit)
-        columns = selected(shape[1], columns_that_fit(self.digits))
         turned = turn and self.options.vectors == "row"
-        if turned:
-            most = columns_that_fit(self.digits)
-            chosen = self.selection.units(shape[0]) if by_unit else None
-            rows = selected(shape[0], most) if chosen is None else chosen
-            columns = selected(shape[1], _MOST_ROWS)
+        rows = self._rows_shown(shape[0], by_unit=by_unit, across=turned)
+        most = _MOST_ROWS if turned else columns_that_fit(self.digits)
+        columns = selected(shape[1], most)
         where = [(i, j) for i in rows for j in columns]
         texts, exact = write_numbers(
             [element(i, j) for i, j in where], self.options, given=given

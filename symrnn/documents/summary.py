@@ -36,15 +36,24 @@ def all_states(values: Values, b: int) -> Iterator[Block]:
         title = place_title(values.net, place)
         if title:
             yield Paragraph((f"{title}:",), leads=True)
-        yield _states(values, place, b)
+        for states in _side_by_side(values):
+            yield _states(values, place, b, states)
 
 
-def _states(values: Values, place: Place, b: int) -> Table:
-    net = values.net
+def _side_by_side(values: Values) -> list[tuple[str, ...]]:
+    """Return the states of each table: all in one, if the chosen units have room."""
+    states = values.net.cell.states
+    chosen = values.options.units or ()
+    if len(chosen) * len(states) > columns_that_fit(values.digits):
+        return [(state,) for state in states]
+    return [states]
+
+
+def _states(values: Values, place: Place, b: int, states: tuple[str, ...]) -> Table:
     columns = [
         (state, unit)
-        for state in net.cell.states
-        for unit in _units(values, net.state_sizes[state], len(net.cell.states))
+        for state in states
+        for unit in _units(values, values.net.state_sizes[state], len(states))
     ]
     header: list[Cell] = [("Step",)]
     for state, unit in columns:
@@ -70,8 +79,8 @@ def _with_room(steps: Sequence[int]) -> Sequence[int]:
 def _units(values: Values, size: int, states: int) -> list[int | None]:
     """Return the units that have room, with ``None`` for those that have not."""
     most = max(2, columns_that_fit(values.digits) // states)
-    chosen = values.selection.units(size)
-    shown = selected(size, most) if chosen is None else chosen
+    chosen = values.selection.units(size) or tuple(range(size))
+    shown = [chosen[i] for i in selected(len(chosen), most)]
     found: list[int | None] = []
     for unit in with_gaps(shown, range(size)):
         found.append(None if isinstance(unit, Gap) else unit)
