@@ -2,6 +2,8 @@
 """Documents as HTML in a real browser: laid out, pointed at, printed, read out."""
 
 import functools
+import re
+import subprocess
 
 import pytest
 
@@ -334,6 +336,27 @@ def test_nothing_is_cut_on_paper(show, case):
     for part in ("nav", ".time", ".origin"):
         for element in page.locator(part).all():
             assert not element.is_visible()
+
+
+def test_printed_pages_hold_every_number(show, tmp_path):
+    """A page with one step on the screen is printed whole, within its margins."""
+    pdftotext = require("pdftotext")
+    page = show(html("rnn_stacked"), fragment="#step-2")
+    shown = page.locator("main mn").all_text_contents()
+    page.pdf(path=tmp_path / "page.pdf", format="A4")
+    run = [pdftotext, "-bbox", str(tmp_path / "page.pdf"), "-"]
+    words = subprocess.run(run, capture_output=True, check=True, text=True).stdout
+    printed = re.findall(r">[^<]*?(\d\.\d{4})\b[^<]*</word>", words)
+    assert sorted(n[-6:] for n in shown if "." in n) == sorted(printed)
+    assert len(printed) > 100
+    margin, width, height = 51, 595, 842  # 18 mm and A4, in points
+    for box in re.findall(
+        r'xMin="(.*?)" yMin="(.*?)" xMax="(.*?)" yMax="(.*?)"', words
+    ):
+        left, top, right, bottom = map(float, box)
+        assert margin - 1 <= left < right <= width - margin + 1
+        # Boxes of glyphs are those of the font: brackets have much room around them.
+        assert margin - 15 <= (top + bottom) / 2 <= height - margin + 15
 
 
 @pytest.mark.parametrize(

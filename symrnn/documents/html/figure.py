@@ -24,7 +24,7 @@ __all__ = ["draw"]
 
 _WIDE, _HIGH = 84.0, 66.0  # of a unit, in pixels
 _BETWEEN = 30.0  # two nodes in a row, so that an arrow is seen
-_NODE_HIGH = 34.0
+_NODE_HIGH = 36.0
 _SIZE, _SMALL = 17.0, 12.0  # of letters
 _MARGIN = 12.0
 _HEAD = 7.0  # length of the head of an arrow
@@ -144,7 +144,7 @@ class _Drawing:
                 font_size=run.size,
             )
             if run.arrow:
-                yield _arrow_above(middle, box.y - 9, run)
+                yield _arrow_above(middle, box.y - 10, run)
             at += run.advance
 
     def _edge(self, edge: Edge) -> Markup:
@@ -206,7 +206,9 @@ def _symbol_runs(symbol: Symbol) -> Iterator[_Run]:
     base = plain_latex(symbol.base)
     kind = "letter" if len(base) == 1 else "sign"
     wide = _wide(base)
-    yield _Run(base, wide, wide + 1, kind=kind, arrow=symbol.arrow)
+    yield _Run(
+        base, wide, wide + (2 if symbol.arrow else 0), kind=kind, arrow=symbol.arrow
+    )
     sub, sup = plain_latex(symbol.sub).replace("-", "−"), plain_latex(symbol.sup)
     ratio = _SMALL / _SIZE
     scripts = max(_wide(sub), _wide(sup)) * ratio
@@ -222,7 +224,7 @@ def _wide(text: str) -> float:
 
 
 def _arrow_above(middle: float, y: float, run: _Run) -> Markup:
-    half = max(6.0, run.wide / 2 + 1)
+    half = max(5.5, run.wide / 2)
     sign = 1 if run.arrow == "right" else -1
     tip, back = middle + sign * half, middle + sign * (half - 4)
     line = f"M{middle - sign * half:.1f} {y:.1f}H{tip:.1f}"

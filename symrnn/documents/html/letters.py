@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from markupsafe import Markup
 
@@ -107,6 +108,7 @@ _SPACES: Mapping[str, str] = {
 _TOKEN = re.compile(r"\\[A-Za-z]+\*?|\\.|\d+(?:\.\d+)?|\s+|.", re.DOTALL)
 
 
+@lru_cache(maxsize=4096)
 def read_latex(latex: str) -> Markup:
     r"""Return the LaTeX of a name as one element of MathML.
 

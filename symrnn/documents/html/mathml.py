@@ -146,11 +146,7 @@ class MathML:
             base = rf"\mathit{{{base}}}"
         letter = read_latex(base)
         if symbol.arrow:
-            # Stretched to a single letter, fonts draw an arrow wider than the letter.
-            arrow = element(
-                "mo", _ARROWS[symbol.arrow], stretchy="false", class_="arrow"
-            )
-            letter = element("mover", letter, arrow, accent="true")
+            letter = element("mover", letter, _arrow(symbol.arrow), accent="true")
         words = re.sub(r"(?<![\\A-Za-z{])[A-Za-z]{3,}", r"\\mathrm{\g<0>}", symbol.sub)
         sub = read_latex(words) if words else None
         raised = [read_latex(symbol.sup)] if symbol.sup else []
@@ -180,9 +176,9 @@ class MathML:
         aligned = {"class_": "numbers", "columnalign": "right"} if numbers else {}
         return element(
             "mrow",
-            element("mo", "[", form="prefix", stretchy="true", symmetric="true"),
+            element("mo", "["),  # browsers stretch it: it begins a row
             element("mtable", *rows, **aligned),
-            element("mo", "]", form="postfix", stretchy="true", symmetric="true"),
+            element("mo", "]"),
             class_="matrix",
             data_v=origin_key(matrix.origin) if matrix.origin else None,
         )
@@ -203,6 +199,16 @@ def _number(number: Number) -> Markup:
     power = element("msup", element("mn", "10"), element("mn", exponent))
     times = element("mo", "⋅", form="infix")
     return element("mrow", element("mn", mantissa), times, power, data_v=key)
+
+
+def _arrow(direction: Literal["right", "left"]) -> Markup:
+    """Return an arrow to stand above a letter.
+
+    Stretched, it would be wider than a single letter; with its whole height,
+    superscripts would be raised above it.
+    """
+    arrow = element("mo", _ARROWS[direction], stretchy="false", class_="arrow")
+    return element("mpadded", arrow, height=".15em", depth="0")
 
 
 def _sign(name: SignName) -> Markup:
