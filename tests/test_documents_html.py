@@ -208,6 +208,17 @@ def test_steps_can_be_linked_to():
     ]
 
 
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_time_can_be_chosen_where_it_passes(count):
+    """A page of one step has nothing to step through."""
+    steps = [
+        Heading(2, (f"Step {t + 1}",), Origin(quantity="", step=t))
+        for t in range(count)
+    ]
+    page = Page(write_html(Document((TITLE, *steps))))
+    assert (count > 1) == bool(page.find("form"))
+
+
 def test_colours_are_used_where_they_are_wanted():
     """A tone has one colour on a light and one on a dark page, or none at all."""
     document = Document(

@@ -53,7 +53,7 @@ def write_html(document: Document, *, colour: bool = False) -> str:
         .get_template("page.html.j2")
         .render(
             top=top,
-            has_steps=any(section.step is not None for section in top.walk()),
+            has_time=len({section.step for section in top.walk()} - {None}) > 1,
             write=_Writer(MathML(tones)),
             colours=list(colours.values()),
             style=_inlined("style.css"),
