@@ -25,7 +25,6 @@ from symrnn.documents.model import (
     Sign,
     SignName,
     Symbol,
-    is_tall,
 )
 
 __all__ = ["MathML", "origin_key"]
@@ -157,7 +156,7 @@ class MathML:
         return whole
 
     def _brackets(self, brackets: Brackets) -> Markup:
-        stretchy = "true" if is_tall(brackets.body) else "false"
+        stretchy = "true" if _is_high(brackets.body) else "false"
         parts = self._pieces(brackets.body)
         if brackets.opened:
             opening = element("mo", "(", form="prefix", stretchy=stretchy)
@@ -186,6 +185,15 @@ class MathML:
     def _cell(self, cell: Math) -> Markup:
         dots = len(cell) == 1 and isinstance(cell[0], Sign)
         return element("mtd", *self._pieces(cell), class_="dots" if dots else None)
+
+
+def _is_high(math: Math) -> bool:
+    """Tell whether brackets around `math` grow: a matrix of one row is high enough."""
+    return any(
+        isinstance(piece, Fraction | Matrix)
+        or (isinstance(piece, Brackets) and _is_high(piece.body))
+        for piece in math
+    )
 
 
 def _number(number: Number) -> Markup:
