@@ -11,6 +11,7 @@ from symrnn.documents.latex import escape as escape_latex
 from symrnn.documents.markdown import escape as escape_markdown
 from symrnn.documents.model import Code, Document, Heading, Paragraph, Strong
 from symrnn.errors import UnsupportedError
+from tests.require import require_module
 from tests.test_documents_cases import (
     DIFFICULT,
     GOLDEN,
@@ -23,16 +24,13 @@ from tests.test_documents_cases import (
 # --- golden files -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", GOLDEN)
-def test_markdown_is_as_reviewed(case, golden):
-    """The page has not changed since somebody read it."""
-    golden(f"{case}.md", derive_golden(case).markdown())
-
-
-@pytest.mark.parametrize("case", GOLDEN)
-def test_latex_is_as_reviewed(case, golden):
-    """Nor has its LaTeX."""
-    golden(f"{case}.tex", derive_golden(case).latex())
+@pytest.mark.parametrize("suffix", [".md", ".tex", ".html", ".ipynb"])
+@pytest.mark.parametrize("case", [*GOLDEN, "lstm_packed"])
+def test_documents_are_as_reviewed(case, suffix, golden):
+    """No page has changed since somebody read it."""
+    if suffix == ".ipynb":
+        require_module("nbformat")
+    golden(f"{case}{suffix}", derive_golden(case).text(suffix))
 
 
 @pytest.mark.parametrize("case", GOLDEN)

@@ -33,6 +33,7 @@ from symrnn.language import (
     vector,
 )
 from symrnn.network import Network
+from tests.require import require_module
 
 SEQUENCE = [[1, 1, 1], [1, 2, 1], [2, 3, 1], [1, 3, 1]]
 
@@ -210,7 +211,28 @@ DIFFICULT = {
 """What strains a page: widths, heights, symbols."""
 
 
+PACKED = [[["0.5", -1], [1, "0.25"], [0, 2]], [["-0.75", 1], [2, "0.5"]]]
+
+
+def packed_network():
+    """Return the network of the packed golden document."""
+    return random_network(lstm(), 2, 1, layers=2, directions=2)
+
+
+def derive_packed():
+    """Derive a two-layer bidirectional LSTM on torch's packed sequences, not in order."""
+    torch = require_module("torch")
+    sequences = [
+        torch.tensor([[float(v) for v in step] for step in sequence])
+        for sequence in reversed(PACKED)
+    ]
+    packed = torch.nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False)
+    return symrnn.derive(packed_network(), packed)
+
+
 def derive_golden(case):
+    if case == "lstm_packed":
+        return derive_packed()
     make, inputs = GOLDEN[case]
     return symrnn.derive(make(), inputs)
 
