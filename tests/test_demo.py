@@ -51,12 +51,12 @@ def test_the_first_example_is_the_same_to_the_digit():
 
 
 def test_demo_writes_and_says_all(tmp_path, monkeypatch, torch):
-    """Two documents for each example, a verdict for each, and no file elsewhere."""
+    """Documents in four formats for each example, a verdict for each, and no file elsewhere."""
     monkeypatch.chdir(tmp_path)
     result = run()
     assert 0 == result.exit_code
     written = {path.name for path in (tmp_path / "symrnn-demo").iterdir()}
-    assert {f"{n}.{s}" for n in NAMES for s in ("tex", "md", "html")} == written
+    assert {f"{n}.{s}" for n in NAMES for s in ("tex", "md", "html", "ipynb")} == written
     assert {"symrnn-demo"} == {path.name for path in tmp_path.iterdir()}
     assert 6 == result.stdout.count(" holds ")
     assert "every printed output is reproduced within rounding, 43 of" in result.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 _DIGITS = 4
-_SUFFIXES = (".tex", ".md", ".html")
+_SUFFIXES = (".tex", ".md", ".html") + (".ipynb",) * bool(find_spec("nbformat"))
 _HEADINGS = ("name", "cell", "layers", "torch", "worst ulps", "decimals", "notebook")
 _INDENT: dict[str, Any] = {"subsequent_indent": "  ", "break_long_words": False}
 
