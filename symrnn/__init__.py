@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from symrnn.errors import UndecidedError as UndecidedError
     from symrnn.errors import UnsupportedError as UnsupportedError
     from symrnn.evaluate import evaluate as evaluate
+    from symrnn.exercises import Exercise as Exercise
+    from symrnn.exercises import Grade as Grade
+    from symrnn.exercises import exercise as exercise
+    from symrnn.exercises import grade as grade
     from symrnn.network import Network as Network
     from symrnn.sources import load as load
     from symrnn.stream import stream as stream
@@ -49,6 +53,8 @@ _HOMES = {
     "Cell": "cells",
     "Derivation": "documents",
     "EquationError": "errors",
+    "Exercise": "exercises",
+    "Grade": "exercises",
     "Network": "network",
     "NotFiniteError": "errors",
     "Report": "audit",
@@ -64,6 +70,8 @@ _HOMES = {
     "calibrate": "calibrate",
     "derive": "documents",
     "evaluate": "evaluate",
+    "exercise": "exercises",
+    "grade": "exercises",
     "load": "sources",
     "stream": "stream",
     "unroll": "unroll",

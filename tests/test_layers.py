@@ -36,7 +36,7 @@ LAYERS = [
     ["evaluate", "schedules", "stream", "unroll"],
     ["audit"],
     ["documents", "diagnose", "measuring", "testing"],
-    ["calibrate", "demo"],
+    ["calibrate", "demo", "exercises"],
     ["cli"],
     ["__init__", "__main__"],
 ]

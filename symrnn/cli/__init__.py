@@ -20,6 +20,8 @@ from symrnn.cli.calibrating import calibrate
 from symrnn.cli.demonstration import demo
 from symrnn.cli.deriving import derive
 from symrnn.cli.evaluating import evaluate
+from symrnn.cli.exercising import exercise
+from symrnn.cli.grading import grade
 from symrnn.errors import SymrnnError
 
 __all__ = ["main"]
@@ -98,5 +100,5 @@ def main() -> None:
     """Hold the commands."""
 
 
-for _command in (derive, evaluate, audit, calibrate, demo):
+for _command in (derive, evaluate, audit, calibrate, demo, exercise, grade):
     main.add_command(_command)

@@ -163,10 +163,12 @@ class Blank:
     Attributes:
         digits: How many digits have room.
         answer: The key of its answer.
+        filled: The number that stands in it, in a solution.
     """
 
     digits: int
     answer: str
+    filled: str = ""
 
 
 Piece = Symbol | Number | Sign | Function | Fraction | Brackets | Matrix | Blank

@@ -116,8 +116,10 @@ class Tex:
                 return self._matrix(piece)
             case Blank():
                 # Handwriting is wider than print, and higher.
-                room = rf"\hspace{{{0.8 * piece.digits + 0.8:.1f}em}}"
-                return rf"\underline{{{room}\rule{{0pt}}{{3.5ex}}}}"
+                room = 0.8 * piece.digits + 0.8 - _digits_width(piece.filled)
+                number = rf"\smash{{{piece.filled}}}" if piece.filled else ""
+                inside = rf"\hspace{{{room:.1f}em}}{number}\rule{{0pt}}{{3.5ex}}"
+                return rf"\underline{{{inside}}}"
 
     def _symbol(self, symbol: Symbol) -> str:
         base = symbol.base
@@ -194,6 +196,12 @@ def _with_superscripts_joined(pieces: Math) -> Math:
 def _number(text: str) -> str:
     mantissa, e, exponent = text.partition("e")
     return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if e else text
+
+
+def _digits_width(text: str) -> float:
+    """Return how wide a decimal is in TeX's own letters, in em."""
+    wider = 0.278 * text.count("-") - 0.222 * text.count(".")
+    return 0.5 * len(text) + wider
 
 
 def _apart(cells: list[list[str]]) -> str:

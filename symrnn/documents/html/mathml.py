@@ -136,7 +136,8 @@ class MathML:
                 return self._matrix(piece)
             case Blank():
                 # Handwriting is wider than print.
-                room = "\u2007" * (2 * piece.digits + 2)
+                text = piece.filled.replace("-", "\u2212")
+                room = text.rjust(2 * piece.digits + 2, "\u2007")
                 return element("mtext", room, class_="blank", data_answer=piece.answer)
 
     def _symbol(self, symbol: Symbol, top: Markup | None) -> Markup:

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Keys: the answers of sheets, each known exactly or to far more digits than are asked.
+
+A key is JSON and holds everything that grading needs, weights and inputs included::
+
+    {"schema": "symrnn.exercise/1",
+     "sheets": [{"sheet": "gru-2-2-3-easy-7-1", "algorithm": "friendly/1", "name": "",
+                 "cell": "gru", "difficulty": "easy", "seed": 7, "number": 1,
+                 "parameters": {…}, "x": […],
+                 "answers": [{"key": "step 3: h[1]", "node": "h", "step": 3, "unit": 1,
+                              "places": 2, "value": "0.5723…"}]}]}
+
+``value`` is exact where it is a ratio (``"4/105"``, ``"0/1"``); a decimal is correctly
+rounded to all of its digits. ``unit`` is 0 where there is one only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from symrnn.errors import SourceError
+from symrnn.numbers import to_fraction
+
+__all__ = ["FORM", "SCHEMA", "Known", "find_sheet", "join_keys", "known"]
+
+SCHEMA = "symrnn.exercise/1"
+"""The schema of keys."""
+FORM = "symrnn.answers/1"
+"""The schema of answers."""
+
+_MOST_PLACES = 200
+_MOST_LENGTH = 2000  # of a value, in characters
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a key knows of a number: that it lies from `lo` to `hi`, both exact."""
+
+    lo: Fraction
+    hi: Fraction
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is known exactly."""
+        return self.lo == self.hi
+
+    def within(self, value: Fraction, distance: Fraction) -> bool | None:
+        """Tell whether it is no further than that from `value`; ``None`` if undecided."""
+        if max(abs(value - self.lo), abs(value - self.hi)) <= distance:
+            return True
+        if self.lo - distance <= value <= self.hi + distance:
+            return None
+        return False
+
+    def begins(self, places: int) -> str:
+        """Return its first digits, cut off: ``0.5723…``; or all, where there are few.
+
+        >>> Known(Fraction(4, 105), Fraction(4, 105)).begins(4)
+        '4/105 = 0.0380…'
+        """
+        scaled = min(abs(self.lo), abs(self.hi)) * 10**places
+        whole = scaled.numerator // scaled.denominator
+        sign = "-" if self.lo < 0 else ""
+        text = sign + format(Decimal(whole).scaleb(-places), "f")
+        if not self.exact:
+            return f"{text}…"
+        if whole == scaled:
+            return text
+        ratio = str(self.lo)
+        return f"{ratio} = {text}…" if len(ratio) <= 12 else f"{text}…"
+
+
+def known(value: str) -> Known:
+    """Read the value of an answer.
+
+    Raises:
+        SourceError: It is no number.
+
+    >>> known("0.5").hi - known("0.5").lo, known("1/2").exact
+    (Fraction(1, 10), True)
+    """
+    middle = to_fraction(value)
+    if "/" in value:
+        return Known(middle, middle)
+    exponent = Decimal(value).as_tuple().exponent
+    half = Fraction(10) ** int(exponent) / 2
+    return Known(middle - half, middle + half)
+
+
+def join_keys(keys: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return one key for the sheets of several."""
+    sheets = [sheet for key in keys for sheet in key["sheets"]]
+    return {"schema": SCHEMA, "sheets": sheets}
+
+
+def find_sheet(key: Any, sheet: Any) -> dict[str, Any]:
+    """Return one sheet of a key.
+
+    Raises:
+        SourceError: It is no key, or has no such sheet.
+    """
+    if not isinstance(key, dict) or key.get("schema") != SCHEMA:
+        raise SourceError(f"this is no key: expected an object of schema {SCHEMA!r}")
+    sheets = key.get("sheets")
+    if not isinstance(sheets, list) or not all(map(_is_sheet, sheets)):
+        raise SourceError("the key is damaged: a sheet of it is not as it was written")
+    for found in sheets:
+        if found["sheet"] == sheet:
+            return dict(found)
+    there = ", ".join(repr(s["sheet"]) for s in sheets[:3])
+    more = f" and {len(sheets) - 3} more" if len(sheets) > 3 else ""
+    raise SourceError(
+        f"the answers are for sheet {str(sheet)[:80]!r}, the key is for {there}{more}"
+    )
+
+
+def _is_sheet(sheet: Any) -> bool:
+    return (
+        isinstance(sheet, dict)
+        and isinstance(sheet.get("sheet"), str)
+        and isinstance(sheet.get("answers"), list)
+        and all(map(_is_answer, sheet["answers"]))
+    )
+
+
+def _is_answer(answer: Any) -> bool:
+    kinds = {"key": str, "node": str, "step": int, "unit": int, "places": int}
+    if not isinstance(answer, dict) or not isinstance(answer.get("value"), str):
+        return False
+    if not all(isinstance(answer.get(name), kind) for name, kind in kinds.items()):
+        return False
+    try:
+        known(answer["value"][:_MOST_LENGTH])
+    except SourceError:
+        return False
+    return 0 <= answer["places"] <= _MOST_PLACES
