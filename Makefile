@@ -10,6 +10,7 @@ BIN := $(abspath $(VENV))/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 INSTALLED := $(VENV)/.installed
 DOCS_INSTALLED := $(VENV)/.installed-docs
+NODE_INSTALLED := tests/node/node_modules/.package-lock.json
 SPHINX := $(BIN)/python -m sphinx -W -n --keep-going -q
 
 .DEFAULT_GOAL := help
@@ -22,10 +23,10 @@ demo: $(INSTALLED) ## run the demonstration (files go to DEMO_DIR)
 	mkdir -p $(DEMO_DIR)
 	cd $(DEMO_DIR) && $(BIN)/symrnn demo
 
-test: $(INSTALLED) ## run the tests (JOBS=2, ARGS='-k gru' as needed)
+test: $(INSTALLED) $(NODE_INSTALLED) ## run the tests (JOBS=2, ARGS='-k gru' as needed)
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-slow: $(INSTALLED) ## run the exhaustive tests too (minutes)
+slow: $(INSTALLED) $(NODE_INSTALLED) ## run the exhaustive tests too (minutes)
 	$(BIN)/python -m pytest -n $(JOBS) -m 'slow or not slow' $(ARGS)
 
 check: $(INSTALLED) ## lint, formatting, types
@@ -54,3 +55,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 $(DOCS_INSTALLED): $(INSTALLED)
 	$(PIP) -e '.[docs]'
 	touch $@
+
+# What the tests run in a browser and in Node.js; without npm these tests are skipped, and
+# fail where SYMRNN_REQUIRE_ALL is set.
+$(NODE_INSTALLED): tests/node/package-lock.json
+	if command -v npm >/dev/null; then \
+	    npm ci --prefix tests/node --no-audit --no-fund --loglevel=error && touch $@; fi

@@ -19,7 +19,17 @@ RENDERER = Path(__file__).parent / "node" / "katex_errors.js"
 # What GitHub renders too: it refuses \operatorname, for one.
 COMMANDS = {
     *("begin", "end", "frac", "hphantom", "left", "mathit", "mathrm", "quad", "right"),
-    *("hat", "overleftarrow", "overrightarrow", "tilde", "Phi", "sigma", "tanh", "top"),
+    *(
+        "hat",
+        "overleftarrow",
+        "overrightarrow",
+        "tilde",
+        "Phi",
+        "max",
+        "sigma",
+        "tanh",
+        "top",
+    ),
     *("approx", "cdot", "leftarrow", "odot", "cdots", "ddots", "vdots"),
 }
 
