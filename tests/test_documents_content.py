@@ -7,10 +7,10 @@ import sympy
 
 import symrnn
 from symrnn.cells import Cell, hidden_size, input_size, previous, quantity, rnn, x
+from symrnn.documents.latex.math import math
 from symrnn.documents.notation import Names
 from symrnn.documents.notations import Notation
 from symrnn.documents.options import Options
-from symrnn.documents.tex import math
 from symrnn.errors import SourceError
 from symrnn.language import (
     add,

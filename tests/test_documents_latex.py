@@ -8,7 +8,8 @@ import pytest
 import symrnn
 from symrnn.cells import gru, lstm, rnn
 from symrnn.documents.latex import write_latex
-from symrnn.documents.latex_blocks import Blocks
+from symrnn.documents.latex.blocks import Blocks
+from symrnn.documents.latex.math import Tex, math
 from symrnn.documents.layout import width
 from symrnn.documents.model import (
     Blank,
@@ -25,7 +26,6 @@ from symrnn.documents.model import (
     Symbol,
     Table,
 )
-from symrnn.documents.tex import Tex, math
 from symrnn.errors import UnsupportedError
 from tests.require import require
 from tests.test_documents_cases import (

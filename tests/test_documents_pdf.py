@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from symrnn.documents.latex.pdf import compile_latex, write_pdf
 from symrnn.documents.model import Display, Document, Heading, Symbol
-from symrnn.documents.pdf import compile_latex, write_pdf
 from symrnn.errors import UnsupportedError
 from tests.require import require
 from tests.test_documents_cases import derive_golden

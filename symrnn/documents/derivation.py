@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from symrnn.documents.closing import closing
 from symrnn.documents.latex import Form, write_latex
+from symrnn.documents.latex.pdf import write_pdf
 from symrnn.documents.markdown import write_markdown
 from symrnn.documents.model import Document, Heading
 from symrnn.documents.notations import Notation
 from symrnn.documents.opening import opening
 from symrnn.documents.options import Choices, Options
-from symrnn.documents.pdf import write_pdf
 from symrnn.documents.printed import Values
 from symrnn.documents.selection import Selection
 from symrnn.documents.steps import sequences
@@ -24,6 +24,7 @@ from symrnn.errors import UnsupportedError
 from symrnn.evaluate import evaluate_inputs
 from symrnn.inputs import read_inputs
 from symrnn.network import Network
+from symrnn.showing import Displayed
 from symrnn.sources import is_torch_module, load
 from symrnn.trace import Trace
 from symrnn.writing import write_text
@@ -38,7 +39,7 @@ SUFFIXES = (".tex", ".pdf", ".html", ".md", ".ipynb")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Derivation:
+class Derivation(Displayed):
     """A worked example: every equation of every step, with its numbers.
 
     Attributes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 
+from symrnn.documents.latex.math import aligned_rows, display_rows, math
 from symrnn.documents.model import (
     Block,
     Code,
@@ -22,7 +23,6 @@ from symrnn.documents.model import (
     Strong,
     Table,
 )
-from symrnn.documents.tex import aligned_rows, display_rows, math
 
 __all__ = ["escape", "write_block", "write_markdown"]
 

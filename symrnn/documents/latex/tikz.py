@@ -37,7 +37,7 @@ def picture(
         height: Room, in millimetres.
 
     >>> from symrnn.documents.model import Edge, Graph, Symbol
-    >>> from symrnn.documents.tex import math
+    >>> from symrnn.documents.latex.math import math
     >>> a = Node(key="a", label=(Symbol("x", "1"),), x=1, y=0, kind="input")
     >>> b = Node(key="b", label=(Symbol("h", "1"),), x=1, y=1, kind="state")
     >>> text = picture(Figure(Graph((a, b), (Edge("a", "b"),)), ()), math)

@@ -12,7 +12,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from symrnn.documents.latex_text import escape
+from symrnn.documents.latex.math import Tex
+from symrnn.documents.latex.text import escape
+from symrnn.documents.latex.tikz import picture
 from symrnn.documents.layout import LINE, text_width
 from symrnn.documents.model import (
     Block,
@@ -28,8 +30,6 @@ from symrnn.documents.model import (
     Strong,
     Table,
 )
-from symrnn.documents.tex import Tex
-from symrnn.documents.tikz import picture
 
 __all__ = ["INDENT", "TABLE_RULES", "Blocks"]
 

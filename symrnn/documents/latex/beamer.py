@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from symrnn.documents.latex_blocks import Blocks
+from symrnn.documents.latex.blocks import Blocks
+from symrnn.documents.latex.math import Tex
 from symrnn.documents.layout import height, text_width, width
 from symrnn.documents.model import (
     Block,
@@ -21,7 +22,6 @@ from symrnn.documents.model import (
     Script,
     Table,
 )
-from symrnn.documents.tex import Tex
 
 __all__ = ["write_frames"]
 

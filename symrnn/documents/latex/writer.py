@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from symrnn.documents.beamer import write_frames
 from symrnn.documents.colours import palette, tones_of
-from symrnn.documents.latex_blocks import INDENT, TABLE_RULES, Blocks
-from symrnn.documents.latex_text import escape
+from symrnn.documents.latex.beamer import write_frames
+from symrnn.documents.latex.blocks import INDENT, TABLE_RULES, Blocks
+from symrnn.documents.latex.math import Tex
+from symrnn.documents.latex.text import escape
 from symrnn.documents.model import (
     Block,
     Display,
@@ -23,7 +24,6 @@ from symrnn.documents.model import (
     Paragraph,
     Table,
 )
-from symrnn.documents.tex import Tex
 from symrnn.errors import UnsupportedError
 
 __all__ = ["Form", "escape", "write_latex"]

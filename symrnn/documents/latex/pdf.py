@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from symrnn.documents.latex import Form, write_latex
+from symrnn.documents.latex.writer import Form, write_latex
 from symrnn.documents.model import Document
 from symrnn.errors import UnsupportedError
 from symrnn.writing import write_bytes
