@@ -19,6 +19,7 @@ from symrnn.domains.base import Domain
 from symrnn.errors import UndecidedError, UnsupportedError
 from symrnn.formats import find_format, nearest_float, round_decimal, round_up
 from symrnn.inputs import require_int
+from symrnn.showing import Displayed
 
 if TYPE_CHECKING:
     from symrnn.trace import Trace
@@ -38,7 +39,7 @@ class Refine(Protocol):
         """Return, for each index in `undecided`, the result of `rule`."""
 
 
-class Array:
+class Array(Displayed):
     """Real numbers in an array, each known as well as it is asked for.
 
     It has a shape and is indexed like a NumPy array; ``numpy.asarray`` gives the correctly
@@ -247,7 +248,7 @@ class Array:
             return f"Array({self._elements.tolist()!r})"
 
 
-class PackedArray:
+class PackedArray(Displayed):
     """The data of a packed output, with what torch's ``PackedSequence`` carries.
 
     Attributes:

@@ -60,6 +60,7 @@ from symrnn.language import (
     validate,
     vector,
 )
+from symrnn.showing import Displayed
 
 __all__ = [
     "CELLS",
@@ -134,7 +135,7 @@ class Equation:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(Displayed):
     """A recurrent cell: states, parameters, and equations in the order of evaluation.
 
     Use `Cell.define` to make one. The first state is the cell's output.

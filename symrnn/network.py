@@ -15,6 +15,7 @@ import sympy
 from symrnn.cells import Cell, hidden_size, input_size
 from symrnn.errors import NotFiniteError, ShapeError, SourceError
 from symrnn.numbers import Exact, exact_array, first_non_finite
+from symrnn.showing import Displayed
 
 __all__ = ["DIRECTIONS", "Direction", "Network", "Place", "array_name"]
 
@@ -38,7 +39,7 @@ def array_name(array: str, place: Place, *, single_step: bool = False) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Network:
+class Network(Displayed):
     """An immutable recurrent network with exact parameters.
 
     Make one with `symrnn.load`, or `Network.from_arrays`.

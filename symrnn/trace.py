@@ -14,6 +14,7 @@ from symrnn.arrays import Array, PackedArray, Refine
 from symrnn.domains.base import Domain
 from symrnn.inputs import Inputs
 from symrnn.network import Network, Place
+from symrnn.showing import Displayed
 
 __all__ = ["Record", "Step", "Trace"]
 
@@ -30,7 +31,7 @@ class Record:
     final: Mapping[str, Any]
 
 
-class Trace:
+class Trace(Displayed):
     """The result of running a network: outputs, last states, and every quantity between.
 
     ``trace.output``, ``trace.h_n`` and ``trace.c_n`` have torch's shapes and order;

@@ -30,6 +30,7 @@ from symrnn.language import Named, postorder
 from symrnn.network import Network, Place
 from symrnn.notation import input_at, parameter_at, quantity_at, state_before
 from symrnn.run import run
+from symrnn.showing import Displayed
 from symrnn.sources import load
 from symrnn.trace import Trace
 
@@ -59,7 +60,7 @@ def unroll(net: Any, steps: int, *, numbers: bool = False) -> Unrolled:
     return Unrolled(load(net), require_int(steps, "steps", 1), numbers=numbers)
 
 
-class Unrolled:
+class Unrolled(Displayed):
     """A network unrolled in time; index it by (layer, direction, step), all from 0."""
 
     def __init__(self, net: Network, steps: int, *, numbers: bool = False) -> None:
@@ -157,7 +158,7 @@ class Unrolled:
         return f"Unrolled({self.net!r}, steps={self.steps})"
 
 
-class UnrolledStep:
+class UnrolledStep(Displayed):
     """The quantities of one layer, direction and step, in four forms.
 
     An attribute with the name of a quantity is its symbol: ``step.h`` is ``h_2``.

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from symrnn.audit.places import Location
 from symrnn.audit.tolerance import Tolerance
+from symrnn.showing import Displayed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -277,7 +278,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Displayed):
     """The result of `symrnn.audit`.
 
     ``print(report)`` shows it, ``report.passed`` is the answer in one word.

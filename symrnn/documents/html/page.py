@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -15,7 +16,7 @@ from markupsafe import Markup
 from symrnn.documents.colours import palette, tones_of
 from symrnn.documents.html.figure import draw
 from symrnn.documents.html.mathml import MathML, origin_key
-from symrnn.documents.html.sections import arranged
+from symrnn.documents.html.sections import Section, arranged
 from symrnn.documents.html.tags import element, escaped
 from symrnn.documents.html.wording import plain_text
 from symrnn.documents.model import (
@@ -23,6 +24,7 @@ from symrnn.documents.model import (
     Document,
     Figure,
     Formula,
+    Heading,
     Inline,
     Line,
     Math,
@@ -30,7 +32,7 @@ from symrnn.documents.model import (
     Strong,
 )
 
-__all__ = ["write_html"]
+__all__ = ["write_fragment", "write_html"]
 
 
 def write_html(document: Document, *, colour: bool = False) -> str:
@@ -46,18 +48,62 @@ def write_html(document: Document, *, colour: bool = False) -> str:
     <!DOCTYPE html> True
     """
     top = arranged(document)
+    return _render(
+        "page.html.j2",
+        document,
+        top,
+        colour=colour,
+        has_time=len({section.step for section in top.walk()} - {None}) > 1,
+        style=_inlined("style.css"),
+        script=_inlined("script.js"),
+    )
+
+
+def write_fragment(document: Document, *, colour: bool = False) -> str:
+    """Write `document` as an element for a page of others, such as a notebook's.
+
+    It is styled by rules that touch nothing else, and has no script and no identifiers:
+    there may be several of them in a page.
+
+    Args:
+        document: What to write; where it begins with a heading, that is the title.
+        colour: Whether each gate has a colour.
+
+    >>> from symrnn.documents.model import Paragraph
+    >>> print(write_fragment(Document((Paragraph(("a < b",)),))).splitlines()[-2])
+    <p>a &lt; b</p>
+    """
+    titled = bool(document.blocks) and isinstance(document.blocks[0], Heading)
+    return _render(
+        "fragment.html.j2",
+        document,
+        arranged(document),
+        colour=colour,
+        named=False,
+        titled=titled,
+    )
+
+
+def _render(
+    template: str,
+    document: Document,
+    top: Section,
+    *,
+    colour: bool,
+    named: bool = True,
+    **further: Any,
+) -> str:
     colours = palette(tones_of(document)) if colour else {}
     tones = {tone: f"tone-{i}" for i, tone in enumerate(colours)}
     page = (
         _environment()
-        .get_template("page.html.j2")
+        .get_template(template)
         .render(
             top=top,
-            has_time=len({section.step for section in top.walk()} - {None}) > 1,
-            write=_Writer(MathML(tones)),
+            write=_Writer(MathML(tones), named),
             colours=list(colours.values()),
-            style=_inlined("style.css"),
-            script=_inlined("script.js"),
+            blocks_style=_inlined("blocks.css"),
+            **further,
         )
     )
     return f"{page.rstrip()}\n"
@@ -69,11 +115,13 @@ class _Writer:
 
     Attributes:
         mathml: The writer for mathematics.
+        named: Whether parts of the page have identifiers.
         figures: How many are written.
         results: The values that have a line of their own already.
     """
 
     mathml: MathML
+    named: bool = True
     figures: int = 0
     results: set[str] = field(default_factory=set)
 
@@ -95,7 +143,7 @@ class _Writer:
     def name(self, line: Line) -> str | None:
         """Return the identifier of a line in which a value appears first."""
         key = None if line.result is None else origin_key(line.result)
-        if key is None or key in self.results:
+        if not self.named or key is None or key in self.results:
             return None
         self.results.add(key)
         return key
