@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from sympy import MatrixExpr
@@ -99,7 +100,7 @@ class Names:
     def symbol(self, name: Named) -> Symbol:
         """Return the symbol of a parameter, the input, a state or a quantity."""
         symbols = self.notation.symbols
-        if name in self.cell.parameters:
+        if name in _parameters(self.cell):
             symbol = symbols[name.name]
             sup = _beside(symbol.sup, self.layer)
             return replace(symbol, sup=sup, arrow=self.arrow)
@@ -124,6 +125,12 @@ class Names:
         return self.symbol(previous(state, sizes[state]) if before else targets[state])
 
 
+@lru_cache(maxsize=8)
+def _parameters(cell: Cell) -> frozenset[Named]:
+    """Return a cell's parameters as a set: SymPy compares slowly, one after the other."""
+    return frozenset(cell.parameters)
+
+
 def _beside(own: str, further: str) -> str:
     return f"{own},{further}" if own and further else own or further
 
@@ -143,24 +150,43 @@ _TIGHT: Mapping[type, tuple[type, ...]] = {
 def spell(
     node: MatrixExpr, names: Names, values: Mapping[MatrixExpr, Shown] | None = None
 ) -> Math:
-    """Write `node` as it stands, with `values` in place of the nodes that have one."""
-    return _Speller(names, values or {}).spell(node, first=True)
+    """Write `node` as it stands, with `values` in place of the nodes that have one.
+
+    Where vectors are rows, what is written is the transpose of `node`.
+    """
+    turned = names.notation.row
+    return _Speller(names, values or {}, turned).spell(node, first=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Speller:
+    """Writes nodes.
+
+    Attributes:
+        names: How names are written. Where vectors are rows, the letter of a vector and
+            the numbers of a value are transposes of the nodes.
+        values: What is written in place of nodes.
+        turned: Whether the transpose of a node is written.
+    """
+
     names: Names
     values: Mapping[MatrixExpr, Shown]
+    turned: bool
 
     def spell(self, node: MatrixExpr, *, first: bool) -> Math:
         """Write a node; `first` tells that no sign stands to the left of it."""
         if node in self.values:
-            return bracketed(self.values[node].math, first=first)
+            shown = self.values[node]
+            again = shown.is_matrix and self.turned != self.names.notation.row
+            math = bracketed(shown.math, first=first)
+            return (*math, Sign("transposed")) if again else math
         match node:
             case Named():
                 symbol: Math = (self.names.symbol(node),)
-                turned = self.names.notation.row and node.shape[1] != 1
-                return (*symbol, Sign("transposed")) if turned else symbol
+                as_row = self.names.notation.row and node.shape[1] == 1
+                return (
+                    (*symbol, Sign("transposed")) if self.turned != as_row else symbol
+                )
             case Constant():
                 return (Number(str(node.args[0])),)
             case Matmul() | Hadamard():
@@ -169,13 +195,11 @@ class _Speller:
                 inner = self.operand(node, node.args[0], first=False)
                 negative = (Sign("negative"), *inner)
                 return negative if first else (Brackets(negative),)
-            case Transpose() if self.names.notation.row:
-                return self._untransposed(node)
             case Transpose():
-                return (
-                    *self.operand(node, node.args[0], first=True),
-                    Sign("transposed"),
-                )
+                if self.names.notation.row:
+                    return self._transposed().spell(node.args[0], first=first)
+                inner = self.operand(node, node.args[0], first=True)
+                return (*inner, Sign("transposed"))
             case Elementwise():
                 function = Function(node.function.name, node.function.latex)
                 return function, Brackets(self.spell(node.args[1], first=True))
@@ -183,21 +207,21 @@ class _Speller:
                 return self._sum(node, first=first)
         raise EquationError(f"no notation for the node {type(node).__name__}")
 
-    def _untransposed(self, node: MatrixExpr) -> Math:
-        """Write what is transposed twice where vectors are rows."""
-        inner = node.args[0]
-        if not isinstance(inner, Named):
-            raise EquationError("row vectors need transposes of names alone")
-        return (self.names.symbol(inner),)
+    def _transposed(self) -> _Speller:
+        return replace(self, turned=not self.turned)
 
     def operand(self, parent: MatrixExpr, child: MatrixExpr, *, first: bool) -> Math:
-        if child not in self.values and isinstance(child, _TIGHT[type(parent)]):
-            return (Brackets(self.spell(child, first=True)),)
+        """Write an operand, in brackets where its parent binds tighter."""
+        if child not in self.values:
+            if isinstance(child, Transpose) and self.names.notation.row:
+                return self._transposed().operand(parent, child.args[0], first=first)
+            if isinstance(child, _TIGHT[type(parent)]):
+                return (Brackets(self.spell(child, first=True)),)
         return self.spell(child, first=first)
 
     def _product(self, node: MatrixExpr, *, first: bool) -> Math:
         left, right = node.args
-        if self.names.notation.row and isinstance(node, Matmul):
+        if self.turned and isinstance(node, Matmul):
             left, right = right, left  # (W x)ᵀ = xᵀ Wᵀ
         a = self.operand(node, left, first=first)
         b = self.operand(node, right, first=False)

@@ -1,26 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
-r"""The letters of an author: PyTorch's, two textbooks', or anyone's own.
-
-Goodfellow, Bengio & Courville, *Deep Learning* (2016), sections 10.2 and 10.10, have U for
-what multiplies the input and W for what multiplies the state; gates stand above, and an
-LSTM has the state s, the external input gate g, and the output gate q. Cho et al. (2014)
-have W for the input and U for the state, gates below, and $\tilde{h}$ for the candidate.
-Neither has two biases: they carry the letters of the matrix whose product they go with.
-"""
+"""The letters of an author: PyTorch's, a textbook's, or anyone's own, and no two alike."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from symrnn.cells import Cell
 from symrnn.documents.model import Symbol
 from symrnn.documents.options import Options, suggest
+from symrnn.documents.textbooks import CHO, GOODFELLOW, Textbook, gates_of
 from symrnn.errors import SourceError
+from symrnn.language import Elementwise, postorder
 
 __all__ = ["NAMED", "Notation", "read_symbol"]
+
+
+NAMED: Mapping[str, Textbook | None] = {
+    "pytorch": None,
+    "goodfellow": GOODFELLOW,
+    "cho": CHO,
+}
+"""The notations that have a name; PyTorch's is what the cells' authors wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +59,15 @@ class Notation:
                 raise SourceError(
                     f"there is no notation {chosen!r}{suggest(chosen, NAMED)}"
                 )
-            symbols |= NAMED[chosen](cell)
+            book = NAMED[chosen]
+            symbols |= book.symbols(cell, symbols) if book else {}
         else:
             symbols |= {
                 _require_name(name, symbols): read_symbol(latex)
                 for name, latex in chosen.items()
             }
-        _require_distinct(symbols)
-        tones = _tones(cell)
+        _require_distinct(symbols, cell)
+        tones = gates_of(cell)
         return cls(
             {n: replace(s, tone=tones.get(n, "")) for n, s in symbols.items()},
             row=options.vectors == "row",
@@ -72,11 +76,10 @@ class Notation:
 
 def _own(cell: Cell) -> dict[str, str]:
     """Return the LaTeX that the cell's author gave its names."""
-    named = [*cell.parameters, *(line.target for line in cell.equations)]
-    found = {name.name: str(name.args[3].name) for name in named}
-    own = {n: re.sub(r"_(t|\{t\})$", "", latex) for n, latex in found.items()}
-    names = {line.target.name: line.name for line in cell.equations}
-    return {names.get(n, n): latex for n, latex in own.items()} | {"x": "x"}
+    own = {p.name: str(p.args[3].name) for p in cell.parameters}
+    for line in cell.equations:
+        own[line.name] = re.sub(r"_(t|\{t\})$", "", str(line.target.args[3].name))
+    return own | {"x": "x"}
 
 
 def _split(latex: str) -> Symbol:
@@ -91,15 +94,49 @@ def _require_name(name: str, known: Mapping[str, Symbol]) -> str:
     return name
 
 
-def _require_distinct(symbols: Mapping[str, Symbol]) -> None:
-    seen: dict[Symbol, str] = {}
+# --- no two alike -------------------------------------------------------------------
+
+
+def _require_distinct(symbols: Mapping[str, Symbol], cell: Cell) -> None:
+    """Refuse symbols that a reader could not tell apart, at any step."""
+    parameters = {parameter.name for parameter in cell.parameters}
+    seen = {latex: f"the function {name}" for name, latex in _functions(cell).items()}
     for name, symbol in symbols.items():
-        other = seen.setdefault(symbol, name)
-        if other != name:
-            raise SourceError(
-                f"{other} and {name} would both be written {_plain(symbol)}; "
-                "give one of them another symbol"
-            )
+        _require_new(seen, name, symbol)
+    stepped = [(n, s) for n, s in symbols.items() if n not in parameters]
+    for name, symbol in symbols.items():
+        for other, base in stepped if name in parameters else ():
+            if _is_at_a_step(symbol, base):
+                raise SourceError(
+                    f"{name} would be written {_plain(symbol)}, as {other} is at a step; "
+                    "give one of them another symbol"
+                )
+
+
+def _require_new(seen: dict[str, str], name: str, symbol: Symbol) -> None:
+    other = seen.setdefault(_plain(symbol), name)
+    if other != name:
+        raise SourceError(
+            f"{other} and {name} would both be written {_plain(symbol)}; "
+            "give one of them another symbol"
+        )
+
+
+def _functions(cell: Cell) -> dict[str, str]:
+    return {
+        node.function.name: node.function.latex
+        for line in cell.equations
+        for node in postorder(line.value)
+        if isinstance(node, Elementwise)
+    }
+
+
+def _is_at_a_step(symbol: Symbol, base: Symbol) -> bool:
+    """Tell whether `symbol` is `base` with the number of a step, or t, below it."""
+    own = re.escape(f"{base.sub}," if base.sub else "")
+    return (symbol.base, symbol.sup) == (base.base, base.sup) and re.fullmatch(
+        rf"{own}(?:\d+|t)", symbol.sub
+    ) is not None
 
 
 def _plain(symbol: Symbol) -> str:
@@ -114,10 +151,14 @@ _LETTERS = (
     "mu|nu|xi|pi|rho|sigma|tau|upsilon|phi|varphi|chi|psi|omega|Gamma|Delta|Theta|Lambda|"
     "Xi|Pi|Sigma|Upsilon|Phi|Psi|Omega|ell"
 )
-_ACCENTS = "tilde|hat|bar|vec|dot|mathbf|mathrm|mathcal|mathit|boldsymbol"
-_LETTER = rf"(?:[A-Za-z]+|\\(?:{_LETTERS})(?![A-Za-z]))"
-_BASE = rf"(?:{_LETTER}|\\(?:{_ACCENTS})\{{{_LETTER}\}})'*"
-_SCRIPT = rf"(?:\{{((?:{_LETTER}|[0-9,' ])+)\}}|([A-Za-z0-9]))"
+_GREEK = rf"\\(?:{_LETTERS})(?![A-Za-z])"
+_LETTER = rf"(?:[A-Za-z]+|{_GREEK})"
+_FONT = (
+    rf"(?:\\(?:mathbf|mathrm|mathit|boldsymbol)\{{{_LETTER}\}}|\\mathcal\{{[A-Z]+\}}|"
+    rf"{_LETTER})"
+)
+_BASE = rf"(?:\\(?:tilde|hat|bar|vec|dot)\{{{_FONT}\}}|{_FONT})'*"
+_SCRIPT = rf"(?:\{{(?=[^}}]*\w)((?:[A-Za-z0-9,']|{_GREEK} ?)+)\}}|([A-Za-z0-9]))"
 _SYMBOL = re.compile(rf"({_BASE})(?:_{_SCRIPT})?(?:\^{_SCRIPT})?")
 
 
@@ -138,71 +179,3 @@ def read_symbol(latex: Any) -> Symbol:
         )
     base, sub, short_sub, sup, short_sup = found.groups()
     return Symbol(base, sub or short_sub or "", sup or short_sup or "")
-
-
-# --- notations by name --------------------------------------------------------------
-
-_GATE = re.compile(r"([Wb])_([ih])(\w)")
-
-
-def _parameters(cell: Cell) -> Iterator[tuple[str, str, str, str]]:
-    """Yield the name, W or b, i for input or h for state, and gate of each parameter."""
-    for parameter in cell.parameters:
-        found = _GATE.fullmatch(parameter.name)
-        if found is not None and found[3] in _quantities(cell):
-            yield parameter.name, found[1], found[2], found[3]
-
-
-def _goodfellow(cell: Cell) -> dict[str, Symbol]:
-    lstm = "c" in cell.states
-    gates = {"i": "g", "g": r"\tilde{s}", "o": "q", "c": "s"} if lstm else {}
-    gates |= {"r": "r", "z": "u", "n": r"\tilde{h}"} if "n" in _quantities(cell) else {}
-    letters = {"i": "U", "h": "W"}
-    symbols = {q: Symbol(gates.get(q, q)) for q in _quantities(cell) if q in gates}
-    for name, kind, side, gate in _parameters(cell):
-        sup = "" if gate in cell.states else gates.get(gate, gate)
-        base = letters[side] if kind == "W" else "b"
-        sub = letters[side] if kind == "b" else ""
-        symbols[name] = Symbol(base, sub, sup)
-    return symbols
-
-
-def _cho(cell: Cell) -> dict[str, Symbol]:
-    gates = {"g": r"\tilde{c}"} if "c" in cell.states else {}
-    gates |= {"n": r"\tilde{h}"} if "n" in _quantities(cell) else {}
-    below = {"g": "c", "n": "h"}
-    letters = {"i": "W", "h": "U"}
-    symbols = {q: Symbol(gates[q]) for q in _quantities(cell) if q in gates}
-    for name, kind, side, gate in _parameters(cell):
-        sub = "" if gate in cell.states else below.get(gate, gate)
-        base = letters[side] if kind == "W" else "b"
-        if kind == "b":
-            sub = f"{letters[side]},{sub}" if sub else letters[side]
-        symbols[name] = Symbol(base, sub)
-    return symbols
-
-
-def _quantities(cell: Cell) -> list[str]:
-    return [line.name for line in cell.equations]
-
-
-NAMED: Mapping[str, Callable[[Cell], dict[str, Symbol]]] = {
-    "pytorch": lambda cell: {},
-    "goodfellow": _goodfellow,
-    "cho": _cho,
-}
-"""The notations that have a name: what they write otherwise than the cell's author."""
-
-
-# --- tones --------------------------------------------------------------------------
-
-
-def _tones(cell: Cell) -> dict[str, str]:
-    """Return the gate that each name belongs to, where it belongs to one alone."""
-    gates = [q for q in _quantities(cell) if q not in cell.states]
-    tones = {gate: gate for gate in gates}
-    for parameter in cell.parameters:
-        users = [line.name for line in cell.equations if line.value.has(parameter)]
-        if len(users) == 1 and users[0] in gates:
-            tones[parameter.name] = users[0]
-    return tones
