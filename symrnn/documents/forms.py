@@ -95,7 +95,7 @@ def _significant(element: Element, digits: int, limit: int) -> tuple[Math, bool]
     if known is not None:
         text = round_decimal(known, known, digits=limit)
         if fmpq_of(text) == known:
-            return (Number(_scientific(_trimmed(text))),), element.exact
+            return (Number(_scientific(_trimmed(text), padded=True)),), element.exact
         text = round_decimal(known, known, digits=digits)
         return (Number(_scientific(text)),), False
     assert element.value is not None
@@ -107,11 +107,16 @@ def _trimmed(text: Any) -> str:
     return str(Decimal(text).normalize())
 
 
-def _scientific(text: Any) -> str:
+def _scientific(text: Any, *, padded: bool = False) -> str:
+    """Write a decimal with a power of ten where it is very large or small.
+
+    Also where zeros would stand for digits that are not known, unless `padded`.
+    """
     value = Decimal(text)
     if not value:
         return "0"
-    if value.adjusted() in _PLAIN:
+    known = padded or int(value.as_tuple().exponent) <= 0
+    if known and value.adjusted() in _PLAIN:
         return format(value, "f")
     return f"{value:e}".replace("e+", "e")
 
