@@ -32,7 +32,7 @@ from symrnn.network import Network, Place
 from symrnn.numbers import Exact
 from symrnn.trace import Trace
 
-__all__ = ["Values"]
+__all__ = ["Values", "dotted"]
 
 Chosen = Callable[[int, int], Element]
 
@@ -78,12 +78,18 @@ class Values:
             trace.net, trace.inputs, closed=options.numbers == "closed"
         )
         self._shown: dict[Any, Shown] = {}
+        self._parameters = frozenset(self.net.cell.parameters)
         self._names = {line.value: line.name for line in self.net.cell.equations}
         self._names |= {line.target: line.name for line in self.net.cell.equations}
 
     def names(self, place: Place, t: int | None = None) -> Names:
         """Return the names at a layer, direction and step, or at any step."""
         return Names.at(self.net, self.notation, place, t)
+
+    @cached_property
+    def _plain(self) -> Options:
+        """The options, but for decimals of the exact run."""
+        return replace(self.options, numbers="decimal", carry="exact")
 
     @cached_property
     def drift(self) -> Drift | None:
@@ -131,7 +137,7 @@ class Values:
 
     def node(self, place: Place, t: int, b: int, node: MatrixExpr) -> Shown:
         """Return a node of the equations at a step of sequence b."""
-        if node in self.net.cell.parameters:
+        if node in self._parameters:
             return self._parameter(place, node.name, turned=True)
         if node == x and place[0] == 0:
             return self.input(t, b)
@@ -197,7 +203,7 @@ class Values:
     def _elements(self, place: Place, t: int, b: int, node: MatrixExpr) -> _Elements:
         """Return what a node's numbers are, given or computed."""
         given: Exact | None = None
-        if node in self.net.cell.parameters:
+        if node in self._parameters:
             given = self.net.parameters[place][node.name]
         elif node == x and place[0] == 0:
             given = self.trace.inputs.x[t, b][:, np.newaxis]
@@ -249,7 +255,6 @@ class Values:
         """
         node = self._target(name)
         array = self._at(self.trace, place, t, b, node)
-        options = replace(self.options, numbers="decimal", carry="exact")
         units = self._rows_shown(array.shape[0], by_unit=True)
         known = self._known(place, t, b, node)
         elements = []
@@ -257,7 +262,7 @@ class Values:
             exact = known(i, 0)
             plain = None if isinstance(exact, Closed) else exact
             elements.append(Element(array[i, 0], plain))
-        texts = write_numbers(elements, options).texts
+        texts = write_numbers(elements, self._plain).texts
         numbers = [math[0] for math in texts]
         return {
             i + 1: n.text
@@ -302,7 +307,7 @@ class Values:
 
     def _depends_on_step(self, node: MatrixExpr) -> bool:
         leaves = {leaf for leaf in postorder(node) if isinstance(leaf, Named)}
-        return not leaves <= set(self.net.cell.parameters)
+        return not leaves <= self._parameters
 
     def _known(
         self, place: Place, t: int, b: int, node: MatrixExpr
@@ -388,7 +393,7 @@ class Values:
         cells = dict(zip(where, texts, strict=True))
         if shape == (1, 1):
             return Shown(_with_origin(cells[0, 0], origin), exact)
-        lines = _dotted(cells, rows, columns, shape)
+        lines = dotted(cells, rows, columns, shape)
         if turned:
             lines = _transposed(lines)
         return Shown((Matrix(lines, origin),), exact)
@@ -417,13 +422,20 @@ def _with_origin(math: Math, origin: Origin | None) -> Math:
     return math
 
 
-def _dotted(
+def dotted(
     cells: dict[tuple[int, int], Math],
     rows: Sequence[int],
     columns: Sequence[int],
     shape: tuple[int, ...],
 ) -> tuple[tuple[Math, ...], ...]:
-    """Put dots where rows and columns are left out."""
+    """Return the rows of a matrix, with dots for the rows and columns left out.
+
+    Args:
+        cells: What is shown, by row and column.
+        rows: The rows that are shown.
+        columns: The columns that are shown.
+        shape: How many rows and columns there are.
+    """
     across = list(with_gaps(columns, range(shape[1])))
     lines: list[tuple[Math, ...]] = []
     for i in with_gaps(rows, range(shape[0])):
