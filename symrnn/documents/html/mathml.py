@@ -147,9 +147,8 @@ class MathML:
         letter = read_latex(base)
         if symbol.arrow:
             letter = element("mover", letter, _arrow(symbol.arrow), accent="true")
-        words = re.sub(r"(?<![\\A-Za-z{])[A-Za-z]{3,}", r"\\mathrm{\g<0>}", symbol.sub)
-        sub = read_latex(words) if words else None
-        raised = [read_latex(symbol.sup)] if symbol.sup else []
+        sub = _script(symbol.sub) if symbol.sub else None
+        raised = [_script(symbol.sup)] if symbol.sup else []
         raised += [top] if top is not None else []
         whole = with_scripts(letter, sub, row(*raised) if raised else None)
         if symbol.tone in self.tones:
@@ -195,6 +194,12 @@ def _is_high(math: Math) -> bool:
         or (isinstance(piece, Brackets) and _is_high(piece.body))
         for piece in math
     )
+
+
+def _script(text: str) -> Markup:
+    """Read a script; words in it are upright."""
+    words = r"(?<![\\A-Za-z{])[A-Za-z]{3,}"
+    return read_latex(re.sub(words, r"\\mathrm{\g<0>}", text))
 
 
 def _number(number: Number) -> Markup:

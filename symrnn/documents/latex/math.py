@@ -125,13 +125,12 @@ class Tex:
         base = symbol.base
         if re.fullmatch(r"[A-Za-z]{2,}", base):
             base = rf"\mathit{{{base}}}"
-        elif re.search(r"[_^]", base) and (symbol.sub or symbol.sup):
+        elif re.search(r"[_^']", base) and (symbol.sub or symbol.sup):
             base = f"{{{base}}}"
         if symbol.arrow:
             base = f"{_ARROWS[symbol.arrow]}{{{base}}}"
-        words = re.sub(r"[A-Za-z]{3,}", r"\\mathrm{\g<0>}", symbol.sub)
-        sub = f"_{{{words}}}" if words else ""
-        sup = f"^{{{symbol.sup}}}" if symbol.sup else ""
+        sub = f"_{{{_script(symbol.sub)}}}" if symbol.sub else ""
+        sup = f"^{{{_script(symbol.sup)}}}" if symbol.sup else ""
         colour = self.colours.get(symbol.tone)
         text = base + sub + sup
         return text if colour is None else rf"\textcolor{{{colour}}}{{{text}}}"
@@ -191,6 +190,11 @@ def _with_superscripts_joined(pieces: Math) -> Math:
         else:
             joined = (*joined, piece)
     return joined
+
+
+def _script(text: str) -> str:
+    """Set words upright; commands and what they are given stay as they are."""
+    return re.sub(r"(?<![\\A-Za-z{])[A-Za-z]{3,}", r"\\mathrm{\g<0>}", text)
 
 
 def _number(text: str) -> str:
