@@ -42,6 +42,7 @@ bench: $(INSTALLED) ## time what the README states
 	$(BIN)/python benchmarks/forward.py
 	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/long.py --steps 1000
+	$(BIN)/python benchmarks/documents.py
 
 clean: ## remove everything that the other targets made
 	rm -rf $(VENV) build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
