@@ -18,6 +18,8 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
+from symrnn.showing import Form, set_writer
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -86,6 +88,16 @@ def __getattr__(name: str) -> Any:
     value = getattr(importlib.import_module(f"symrnn.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
+
+
+def _show(value: Any, form: Form) -> str | None:
+    text: str | None = importlib.import_module("symrnn.documents.showing").show(
+        value, form
+    )
+    return text
+
+
+set_writer(_show)
 
 
 class _Package(types.ModuleType):

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "symrnn"
 # A name stands for the module and for all that is in the folder of that name, but for
 # what has a line of its own: `domains.base` only says what a domain must offer.
 LAYERS = [
-    ["errors", "data", "workers", "writing"],
+    ["errors", "data", "showing", "workers", "writing"],
     ["directed"],
     ["elementary", "norms"],
     ["formats", "functions", "numbers", "shared"],

@@ -137,12 +137,6 @@ class Derivation(Displayed):
             write_text(target, self.text(suffix, form=form))
         return target
 
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
-
-    def _repr_latex_(self) -> str:
-        return self.latex(form="fragment")
-
 
 def derive(
     net: Any,

@@ -27,6 +27,7 @@ from symrnn.documents.model import (
     Table,
 )
 from symrnn.documents.notation import Names, Shown, spell
+from symrnn.documents.notations import Notation
 from symrnn.documents.options import Options
 from symrnn.documents.printed import Values
 from symrnn.documents.words import FUNCTION_WORDS, definition
@@ -35,16 +36,24 @@ from symrnn.inputs import Inputs
 from symrnn.language import Elementwise, Hadamard, postorder
 from symrnn.network import Network, Place, array_name
 
-__all__ = ["equal", "opening", "place_title", "shape_text"]
+__all__ = [
+    "architecture",
+    "cell_equations",
+    "equal",
+    "network_equations",
+    "opening",
+    "place_title",
+    "shape_text",
+]
 
 
 def opening(values: Values) -> Iterator[Block]:
     """Yield everything that comes before the first sequence."""
     parameters = list(_parameters(values))
     yield Heading(2, ("The network",))
-    yield _architecture(values.net, values.trace.inputs)
+    yield architecture(values.net, values.trace.inputs)
     yield Heading(2, ("Equations",))
-    yield from _equations(values)
+    yield from network_equations(values.net, values.notation)
     if values.options.graph:
         yield Heading(2, ("The network, unrolled",))
         yield unrolled_graph(values)
@@ -77,7 +86,8 @@ def _row(name: str, *content: Inline) -> tuple[tuple[Inline, ...], ...]:
     return (name,), content
 
 
-def _architecture(net: Network, inputs: Inputs) -> Table:
+def architecture(net: Network, inputs: Inputs | None = None) -> Table:
+    """Return the sizes of a network, and of what it ran on, if it did."""
     directions = "forward and reverse" if net.bidirectional else "forward"
     rows = [
         _row("Cell", net.cell.name),
@@ -91,10 +101,12 @@ def _architecture(net: Network, inputs: Inputs) -> Table:
     ]
     count = sum(a.size for arrays in net.parameters.values() for a in arrays.values())
     rows.append(_row("Parameters", f"{count:,}".replace(",", " ")))
-    lengths = sorted(set(inputs.lengths))
-    steps = str(lengths[0]) if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
-    rows.append(_row("Sequences", str(inputs.batch)))
-    rows.append(_row("Steps", steps))
+    if inputs is not None:
+        lengths = sorted(set(inputs.lengths))
+        one = len(lengths) == 1
+        steps = str(lengths[0]) if one else f"{lengths[0]} to {lengths[-1]}"
+        rows.append(_row("Sequences", str(inputs.batch)))
+        rows.append(_row("Steps", steps))
     if net.dtype:
         rows.append(_row("Number format", net.dtype))
     return Table((("Property",), ("Value",)), tuple(rows), "ll")
@@ -103,26 +115,31 @@ def _architecture(net: Network, inputs: Inputs) -> Table:
 # --- equations and notation ---------------------------------------------------------
 
 
-def _equations(values: Values) -> Iterator[Block]:
-    net = values.net
+def network_equations(net: Network, notation: Notation) -> Iterator[Block]:
+    """Yield the equations of the cell, and what is said of layers and directions."""
     several = net.num_layers > 1
     layer = "(l)" if several else ""
-    names = Names(cell=net.cell, notation=values.notation, layer=layer)
+    names = Names(cell=net.cell, notation=notation, layer=layer)
     where: list[Inline] = ["At every step ", Formula((Symbol("t"),))]
     if several:
         where += [" of layer ", Formula((Symbol("l"),))]
     yield Paragraph((*where, f", the {net.cell.name} computes"), leads=True)
-    lefts = [(names.symbol(e.target),) for e in net.cell.equations]
-    indent = max(width(left) for left in lefts)
-    lines: list[Line] = []
-    for left, equation in zip(lefts, net.cell.equations, strict=True):
-        whole = Line((), "equals", spell(equation.value, names))
-        lines += fill(left, [whole], indent)
-    yield Equations(tuple(lines))
+    yield cell_equations(names)
     if several:
         yield _layer_inputs(net, names)
     if net.bidirectional:
         yield _directions(net, names)
+
+
+def cell_equations(names: Names) -> Equations:
+    """Return the equations of a cell, with its names as they are at some step."""
+    lefts = [(names.symbol(e.target),) for e in names.cell.equations]
+    indent = max(width(left) for left in lefts)
+    lines: list[Line] = []
+    for left, equation in zip(lefts, names.cell.equations, strict=True):
+        whole = Line((), "equals", spell(equation.value, names))
+        lines += fill(left, [whole], indent)
+    return Equations(tuple(lines))
 
 
 def _layer_inputs(net: Network, names: Names) -> Paragraph:

@@ -328,8 +328,7 @@ class Values:
 
         def element(i: int, j: int) -> Element:
             carried = array.elements[i, j]
-            same = known(i, j) == carried
-            return Element(None if same else array[i, j], carried, same)
+            return Element(None, carried, known(i, j) == carried)
 
         return element
 
@@ -348,7 +347,15 @@ class Values:
         )
 
     def _given_element(self, values: Exact) -> Chosen:
-        return lambda i, j: Element(None, rational(values[i, j]))
+        """Return given numbers; what is carried by hand may be copied down rounded."""
+        if self.carried is self.trace:
+            return lambda i, j: Element(None, rational(values[i, j]))
+        copied = self.carried.domain.matrix(values)
+
+        def element(i: int, j: int) -> Element:
+            return Element(None, copied[i, j], copied[i, j] == rational(values[i, j]))
+
+        return element
 
     def _rows_shown(
         self, count: int, *, by_unit: bool, across: bool = False

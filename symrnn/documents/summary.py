@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from symrnn.documents.layout import columns_that_fit, selected
 from symrnn.documents.model import (
@@ -17,12 +18,12 @@ from symrnn.documents.model import (
     Symbol,
     Table,
 )
+from symrnn.documents.notation import Names
 from symrnn.documents.opening import place_title
-from symrnn.documents.printed import Values
-from symrnn.documents.selection import Gap, with_gaps
+from symrnn.documents.selection import Gap, Selection, with_gaps
 from symrnn.network import Place
 
-__all__ = ["all_states"]
+__all__ = ["States", "all_states"]
 
 _FIRST_ROWS = 16
 _LAST_ROWS = 4
@@ -30,37 +31,53 @@ _LAST_ROWS = 4
 Cell = tuple[Inline, ...]
 
 
-def all_states(values: Values, b: int) -> Iterator[Block]:
+class States(Protocol):
+    """What the tables ask of a run."""
+
+    @property
+    def selection(self) -> Selection:
+        """What of it is shown."""
+
+    def names(self, place: Place, t: int | None = None) -> Names:
+        """Return the names at a layer and direction."""
+
+    def state(self, place: Place, t: int, b: int, state: str, unit: int) -> Math:
+        """Return one element of a state, as it is printed."""
+
+
+def all_states(values: States, b: int) -> Iterator[Block]:
     """Yield a table for each layer and direction that is shown: a row for each step."""
     for place in values.selection.places:
-        title = place_title(values.net, place)
+        title = place_title(values.selection.net, place)
         if title:
             yield Paragraph((f"{title}:",), leads=True)
         for states in _side_by_side(values):
             yield _states(values, place, b, states)
 
 
-def _side_by_side(values: Values) -> list[tuple[str, ...]]:
+def _side_by_side(values: States) -> list[tuple[str, ...]]:
     """Return the states of each table: all in one, if the chosen units have room."""
-    states = values.net.cell.states
-    chosen = values.options.units or ()
-    if len(chosen) * len(states) > columns_that_fit(values.digits):
+    states = values.selection.net.cell.states
+    chosen = values.selection.options.units or ()
+    if len(chosen) * len(states) > columns_that_fit(values.selection.options.digits):
         return [(state,) for state in states]
     return [states]
 
 
-def _states(values: Values, place: Place, b: int, states: tuple[str, ...]) -> Table:
+def _states(values: States, place: Place, b: int, states: tuple[str, ...]) -> Table:
     columns = [
         (state, unit)
         for state in states
-        for unit in _units(values, values.net.state_sizes[state], len(states))
+        for unit in _units(values, values.selection.net.state_sizes[state], len(states))
     ]
     header: list[Cell] = [("Step",)]
     for state, unit in columns:
         header.append(_formula(_label(values, place, state, unit)))
     rows = []
-    count = values.trace.inputs.lengths[b]
-    steps = values.selection.steps(b) if values.options.steps else range(count)
+    count = values.selection.inputs.lengths[b]
+    steps = (
+        values.selection.steps(b) if values.selection.options.steps else range(count)
+    )
     for t in with_gaps(_with_room(steps), range(count)):
         if isinstance(t, Gap):
             rows.append(_dots(len(header)))
@@ -76,9 +93,9 @@ def _with_room(steps: Sequence[int]) -> Sequence[int]:
     return (*steps[:_FIRST_ROWS], *steps[-_LAST_ROWS:])
 
 
-def _units(values: Values, size: int, states: int) -> list[int | None]:
+def _units(values: States, size: int, states: int) -> list[int | None]:
     """Return the units that have room, with ``None`` for those that have not."""
-    most = max(2, columns_that_fit(values.digits) // states)
+    most = max(2, columns_that_fit(values.selection.options.digits) // states)
     chosen = values.selection.units(size) or tuple(range(size))
     shown = [chosen[i] for i in selected(len(chosen), most)]
     found: list[int | None] = []
@@ -87,17 +104,17 @@ def _units(values: Values, size: int, states: int) -> list[int | None]:
     return found
 
 
-def _label(values: Values, place: Place, state: str, unit: int | None) -> Math:
+def _label(values: States, place: Place, state: str, unit: int | None) -> Math:
     if unit is None:
         return (Sign("cdots"),)
     symbol = values.names(place).state(state)
-    if values.net.state_sizes[state] == 1:
+    if values.selection.net.state_sizes[state] == 1:
         return (symbol,)
     return (Brackets((symbol,)), Symbol("", sub=str(unit + 1)))
 
 
 def _row(
-    values: Values,
+    values: States,
     place: Place,
     t: int,
     b: int,

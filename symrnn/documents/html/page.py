@@ -70,8 +70,8 @@ def write_fragment(document: Document, *, colour: bool = False) -> str:
         colour: Whether each gate has a colour.
 
     >>> from symrnn.documents.model import Paragraph
-    >>> print(write_fragment(Document((Paragraph(("a < b",)),))).splitlines()[-2])
-    <p>a &lt; b</p>
+    >>> "<p>a &lt; b</p>" in write_fragment(Document((Paragraph(("a < b",)),)))
+    True
     """
     titled = bool(document.blocks) and isinstance(document.blocks[0], Heading)
     return _render(

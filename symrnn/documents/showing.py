@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What values show of themselves in a notebook: a few blocks, in three formats.
+
+Large values are shortened before anything of them is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+from flint import fmpq
+
+from symrnn.arrays import Array, PackedArray
+from symrnn.audit import Report
+from symrnn.audit.pages.tables import (
+    LAYER_HEADINGS,
+    RESULT_HEADINGS,
+    layer_rows,
+    result_rows,
+)
+from symrnn.audit.pages.wording import sentence
+from symrnn.cells import Cell, x
+from symrnn.documents.derivation import Derivation
+from symrnn.documents.forms import Element, write_numbers
+from symrnn.documents.html import write_fragment
+from symrnn.documents.latex import write_latex
+from symrnn.documents.latex.math import math
+from symrnn.documents.layout import columns_that_fit, selected
+from symrnn.documents.markdown import write_markdown
+from symrnn.documents.model import (
+    Block,
+    Display,
+    Document,
+    Equations,
+    Line,
+    Math,
+    Matrix,
+    Paragraph,
+    Sign,
+    Strong,
+    Table,
+)
+from symrnn.documents.notation import Names
+from symrnn.documents.notations import Notation
+from symrnn.documents.opening import (
+    architecture,
+    cell_equations,
+    network_equations,
+    place_title,
+    shape_text,
+)
+from symrnn.documents.options import Options
+from symrnn.documents.printed import dotted
+from symrnn.documents.selection import Gap, Selection, with_gaps
+from symrnn.documents.summary import all_states
+from symrnn.errors import SymrnnError
+from symrnn.network import Network, Place
+from symrnn.showing import Form
+from symrnn.trace import Trace
+from symrnn.unroll import Unrolled, UnrolledStep
+
+__all__ = ["show"]
+
+_DIGITS = 6
+_MOST_ROWS = 8
+_MOST_MATRICES = 4
+_MOST_STEPS = 4
+_MOST_LAYERS = 3
+_SMALL, _LARGE = fmpq(1, 1000), 10**6
+
+
+def show(value: Any, form: Form) -> str | None:
+    r"""Return what a notebook shows of a value, or ``None`` to leave it at its ``repr``.
+
+    Args:
+        value: A derivation, trace, array, network, cell, unrolled network or report.
+        form: The format.
+
+    >>> from symrnn.cells import rnn
+    >>> print(show(rnn(bias=False), "markdown"))
+    **RNN (tanh)**
+    <BLANKLINE>
+    $$
+    \begin{aligned}
+    h_{t} &= \tanh(W_{ih} x_{t} + W_{hh} h_{t-1})
+    \end{aligned}
+    $$
+    <BLANKLINE>
+    """
+    colour = isinstance(value, Derivation) and value.options.colour
+    try:
+        document = Document(tuple(_blocks(value)))
+    except SymrnnError:  # such as digits that cannot be decided
+        return None
+    if form == "html":
+        return write_fragment(document, colour=colour)
+    if form == "markdown":
+        return write_markdown(document)
+    formulas = [block for block in document if isinstance(block, Display)]
+    if isinstance(value, Array | PackedArray):
+        lines = (line for block in formulas for line in block.lines)
+        return "\n".join(rf"$\displaystyle {math(line)}$" for line in lines)
+    return write_latex(document, form="fragment", colour=colour)
+
+
+@singledispatch
+def _blocks(value: Any) -> Iterator[Block]:
+    """Yield what is shown of a value."""
+    raise TypeError(f"nothing to show of {type(value).__name__}")
+
+
+@_blocks.register
+def _(derivation: Derivation) -> Iterator[Block]:
+    yield from derivation.document
+
+
+# --- networks -----------------------------------------------------------------------
+
+
+@_blocks.register
+def _(cell: Cell) -> Iterator[Block]:
+    yield Paragraph((Strong(cell.name),), leads=True)
+    yield cell_equations(Names(cell=cell, notation=Notation.of(cell, Options())))
+
+
+@_blocks.register
+def _(net: Network) -> Iterator[Block]:
+    yield architecture(net)
+    yield from network_equations(net, Notation.of(net.cell, Options()))
+
+
+@_blocks.register
+def _(unrolled: Unrolled) -> Iterator[Block]:
+    net = unrolled.net
+    layers = selected(net.num_layers, _MOST_LAYERS)
+    for layer in with_gaps(layers, range(net.num_layers)):
+        if isinstance(layer, Gap):
+            yield Display(((Sign("vdots"),),))
+            continue
+        for direction in net.directions:
+            place: Place = (layer, direction)
+            title = place_title(net, place)
+            if title:
+                yield Paragraph((f"{title}:",), leads=True)
+            yield Equations(tuple(_lines(unrolled, place)))
+
+
+@_blocks.register
+def _(step: UnrolledStep) -> Iterator[Block]:
+    yield Equations(tuple(_step_lines(step)))
+
+
+def _lines(unrolled: Unrolled, place: Place) -> Iterator[Line]:
+    """Yield the equations of the first steps of a direction, and of the last."""
+    order = list(range(unrolled.steps))
+    if place[1] == "reverse":
+        order.reverse()
+    shown = [order[i] for i in selected(len(order), _MOST_STEPS)]
+    for t in with_gaps(shown, order):
+        if isinstance(t, Gap):
+            yield Line((Sign("vdots"),), None, ())
+        else:
+            yield from _step_lines(unrolled[(*place, t)])
+
+
+def _step_lines(step: UnrolledStep) -> Iterator[Line]:
+    net, (layer, _) = step.unrolled.net, step.place
+    notation = Notation.of(net.cell, Options())
+    names = Names.at(net, notation, step.place, step.t)
+    if layer:
+        below = tuple(
+            Names.at(net, notation, (layer - 1, d), step.t).state(net.cell.states[0])
+            for d in net.directions
+        )
+        parts: Math = below
+        if len(below) > 1:
+            parts = (Matrix(tuple(((symbol,),) for symbol in below)),)
+        yield Line((names.symbol(x),), "equals", parts)
+    yield from cell_equations(names).lines
+
+
+# --- numbers ------------------------------------------------------------------------
+
+
+@_blocks.register
+def _(array: Array) -> Iterator[Block]:
+    if not np.prod(array.shape):
+        yield Paragraph((f"No numbers: shape {shape_text(array.shape)}.",))
+        return
+    places = list(np.ndindex(array.shape[:-2]))  # of the matrices in it
+    count = len(places)
+    matrices: list[Math] = []
+    kinds = set()
+    for i in with_gaps(selected(count, _MOST_MATRICES), range(count)):
+        if isinstance(i, Gap):
+            matrices.append((Sign("vdots"),))
+            continue
+        formula, kind = _matrix(array[places[i]])
+        matrices.append(formula)
+        kinds.add(kind)
+    yield Display(tuple(matrices))
+    said = " and ".join(sorted(kinds))
+    yield Paragraph((f"Shape {shape_text(array.shape)}, {said}.",))
+
+
+@_blocks.register
+def _(packed: PackedArray) -> Iterator[Block]:
+    yield from _blocks(packed.data)
+    sizes = ", ".join(map(str, packed.batch_sizes[:_MOST_ROWS]))
+    more = ", …" if len(packed.batch_sizes) > _MOST_ROWS else ""
+    yield Paragraph((f"Packed; sequences running at each step: {sizes}{more}.",))
+
+
+def _matrix(array: Array) -> tuple[Math, str]:
+    """Return a matrix, a row or a number, and how well its digits are known."""
+    shape = (1,) * (2 - array.ndim) + array.shape
+    rows = selected(shape[0], _MOST_ROWS)
+    columns = selected(shape[1], columns_that_fit(_DIGITS))
+    where = [(i, j) for i in rows for j in columns]
+    numbers = [array[(i, j)[2 - array.ndim :]] for i, j in where]
+    texts, kind = _written(numbers)
+    if not array.ndim:
+        return texts[0], kind
+    cells = dict(zip(where, texts, strict=True))
+    return (Matrix(dotted(cells, rows, columns, shape)),), kind
+
+
+def _element(number: Array) -> Element:
+    known: Any = number.elements[()]
+    return Element(number, known if isinstance(known, fmpq) else None)
+
+
+def _written(numbers: Sequence[Array]) -> tuple[list[Math], str]:
+    """Write numbers to some decimals, or where those say little, significant digits."""
+    sizes = [max(map(abs, number.intervals()[()])) for number in numbers]
+    significant = any(0 < size < _SMALL or size >= _LARGE for size in sizes)
+    options = Options(
+        digits=_DIGITS,
+        rounding="significant" if significant else "decimals",
+        numbers="fraction",
+    )
+    texts, exact = write_numbers([_element(number) for number in numbers], options)
+    what = "significant digits" if significant else "decimals"
+    return texts, "exact" if exact else f"rounded to {_DIGITS} {what}"
+
+
+# --- runs ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Run:
+    """The states of a run, as its tables ask for them."""
+
+    trace: Trace
+    selection: Selection
+    columns: dict[Any, Array] = field(default_factory=dict)
+
+    def names(self, place: Place, t: int | None = None) -> Names:
+        net = self.trace.net
+        return Names.at(net, Notation.of(net.cell, self.selection.options), place, t)
+
+    def state(self, place: Place, t: int, b: int, state: str, unit: int) -> Math:
+        key = (place, t, b, state)
+        if key not in self.columns:
+            self.columns[key] = self._column(place, t, b, state)
+        element = _element(self.columns[key][unit])
+        return write_numbers([element], self.selection.options).texts[0]
+
+    def _column(self, place: Place, t: int, b: int, state: str) -> Array:
+        column = self.trace.inputs.order.index(b)
+
+        def select(trace: Trace) -> Any:
+            rows = trace.domain.rows(trace.records[place].steps[t][state])
+            found = np.empty(len(rows), dtype=object)
+            found[:] = [row[column] for row in rows]
+            return found
+
+        return self.trace._array(select)
+
+
+@_blocks.register
+def _(trace: Trace) -> Iterator[Block]:
+    net, inputs = trace.net, trace.inputs
+    yield architecture(net, inputs)
+    few = len(net.places) <= 2
+    options = Options(layers=None if few else (net.num_layers,), numbers="fraction")
+    what = "The states" if few else "The states of the last layer"
+    which = f" of the first of {inputs.batch} sequences" if inputs.batch > 1 else ""
+    yield Paragraph((f"{what}{which}, to {options.digits} decimals:",), leads=True)
+    yield from all_states(_Run(trace, Selection(options, net, inputs)), 0)
+
+
+@_blocks.register
+def _(report: Report) -> Iterator[Block]:
+    yield Paragraph((Strong(sentence(report)),))
+    yield Paragraph((f"{report.subject}: {report.network}, {report.dtype}.",))
+    for headings, rows, align in (
+        (LAYER_HEADINGS, layer_rows(report), "llrrrrrl"),
+        (RESULT_HEADINGS, result_rows(report), "llrrrrrrr"),
+    ):
+        if rows:
+            yield Table(
+                tuple((name,) for name in headings),
+                tuple(tuple((text,) for text in row) for row in rows),
+                align,
+            )
+    for statement in report.statements:
+        yield Paragraph((Strong(statement.kind.capitalize()), f": {statement.text}"))
