@@ -26,7 +26,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     help="""Mark forms of answers with the key of their sheets.
 
     An answer is right to as many decimals as it has, or exactly if it is a fraction;
-    this is decided by enclosures, never in floating point. One with fewer decimals than
+    this is decided by enclosures, never in floating point. One with one decimal less than
     were asked for has half a point.
 
     Exit codes: 0 all answers are right; 1 some are not; 2 bad input.

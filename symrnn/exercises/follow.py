@@ -87,6 +87,7 @@ class Following:
         if not given:
             return computed
         own = np.array([[Fraction(0)] for _ in rows], dtype=object)
+        given = {unit: given[unit] for unit in given if unit < len(rows)}
         for unit, value in given.items():
             own[unit, 0] = value
         replaced = self._domain.rows(self._domain.matrix(own))

@@ -40,7 +40,7 @@ class Mark:
     Attributes:
         key: Which answer.
         given: What was answered, as text.
-        verdict: ``right``; ``partial``, right to fewer decimals than asked;
+        verdict: ``right``; ``partial``, right to one decimal less than asked;
             ``follows``, right for the student's own earlier answers; ``wrong``;
             ``not answered``; ``unreadable``, no number.
         points: 1, 0.5 or 0.
@@ -223,9 +223,11 @@ def _judge(key: str, given: _Given, right: Known, asked: int) -> Mark:
     if claimed and given.places >= asked:
         return mark("right", f"{text} is right to {_decimals(given.places)}")
     if claimed:
+        # Whoever writes 0 everywhere is often right to no decimals.
+        near = given.places >= max(1, asked - 1)
         return mark(
-            "partial",
-            f"{text} is right to {_decimals(given.places)}; "
+            "partial" if near else "wrong",
+            f"{text} is right to {_decimals(given.places)} only; "
             f"{_decimals(asked)} were asked for ({begins})",
         )
     if given.places > asked:

@@ -16,7 +16,7 @@ rounded to all of its digits. ``unit`` is 0 where there is one only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -33,7 +33,6 @@ FORM = "symrnn.answers/1"
 """The schema of answers."""
 
 _MOST_PLACES = 200
-_MOST_LENGTH = 2000  # of a value, in characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,22 +118,22 @@ def find_sheet(key: Any, sheet: Any) -> dict[str, Any]:
 
 
 def _is_sheet(sheet: Any) -> bool:
-    return (
-        isinstance(sheet, dict)
-        and isinstance(sheet.get("sheet"), str)
-        and isinstance(sheet.get("answers"), list)
-        and all(map(_is_answer, sheet["answers"]))
+    kinds = {"sheet": str, "cell": str, "parameters": dict, "x": list, "answers": list}
+    return _has(sheet, kinds) and all(map(_is_answer, sheet["answers"]))
+
+
+def _has(found: Any, kinds: Mapping[str, type]) -> bool:
+    return isinstance(found, dict) and all(
+        isinstance(found.get(name), kind) for name, kind in kinds.items()
     )
 
 
 def _is_answer(answer: Any) -> bool:
-    kinds = {"key": str, "node": str, "step": int, "unit": int, "places": int}
-    if not isinstance(answer, dict) or not isinstance(answer.get("value"), str):
-        return False
-    if not all(isinstance(answer.get(name), kind) for name, kind in kinds.items()):
+    texts, numbers = ("key", "node", "value"), ("step", "unit", "places")
+    if not _has(answer, dict.fromkeys(texts, str) | dict.fromkeys(numbers, int)):
         return False
     try:
-        known(answer["value"][:_MOST_LENGTH])
+        known(answer["value"])
     except SourceError:
         return False
     return 0 <= answer["places"] <= _MOST_PLACES

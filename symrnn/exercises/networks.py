@@ -86,7 +86,9 @@ def draw(
     """
     rng = Random(f"{ALGORITHM} {cell} {hidden} {inputs} {steps} {seed}")
     gates = len(find_cell(cell, bias=palette.bias).stacking["weight_ih"])
-    for _ in range(_MOST_ATTEMPTS):
+    for attempt in range(_MOST_ATTEMPTS):
+        # Large networks saturate less where inputs are small.
+        largest = Decimal(2 if attempt < _MOST_ATTEMPTS // 4 else 1)
         parameters: dict[str, Any] = {
             "weight_ih_l0": _matrix(rng, gates * hidden, inputs, palette),
             "weight_hh_l0": _matrix(rng, gates * hidden, hidden, palette),
@@ -98,7 +100,7 @@ def draw(
                     for _ in range(gates * hidden)
                 ]
         x = [
-            [_number(rng, palette.input_unit, Decimal(2)) for _ in range(inputs)]
+            [_number(rng, palette.input_unit, largest) for _ in range(inputs)]
             for _ in range(steps)
         ]
         found = Friendly(cell=cell, parameters=parameters, x=x)

@@ -10,7 +10,7 @@ and pages.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -218,7 +218,7 @@ def _filled(part: Any, answers: Mapping[str, Answer]) -> Any:
 # --- exercises ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Exercise:
     """A sheet with blanks, its solution and its key.
 
@@ -230,7 +230,7 @@ class Exercise:
 
     sheet: Derivation
     solution: Derivation
-    key: dict[str, Any] = field(repr=False)
+    key: dict[str, Any]
 
     @property
     def id(self) -> str:
@@ -248,6 +248,9 @@ class Exercise:
         return derive(
             friendly.load(), friendly.x, options=replace(options, detail="steps")
         )
+
+    def __repr__(self) -> str:
+        return f"Exercise({self.id}, answers={len(self.key['sheets'][0]['answers'])})"
 
     def answer_form(self) -> dict[str, Any]:
         """Return what a student fills in: JSON with ``null`` for every answer."""
