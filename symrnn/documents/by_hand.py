@@ -3,22 +3,23 @@
 
 What is printed is rounded once, from the printed numbers that it is computed from, and
 carried on so: a matrix product (whose products and sums stay in the calculator), a sum, a
-product of two, a function value.
+product of two, a function value. Halves are rounded away from zero, as calculators and
+schools do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import ROUND_CEILING, Context, Decimal
-from typing import NamedTuple
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Context, Decimal
+from typing import Any, NamedTuple
 
 import numpy as np
 from flint import fmpq
 
+from symrnn.documents.forms import EXTRA, notated
 from symrnn.documents.options import Options
 from symrnn.domains.by_hand import ByHandDomain
 from symrnn.domains.objects import Objects, object_array
-from symrnn.formats import round_decimal
 from symrnn.inputs import Inputs
 from symrnn.network import Network, Place
 from symrnn.numbers import Exact, to_fraction
@@ -26,8 +27,6 @@ from symrnn.run import run
 from symrnn.trace import Trace
 
 __all__ = ["Drift", "PrintedDomain", "carry_by_hand", "largest_drift"]
-
-_EXTRA = 4  # as in symrnn.documents.forms: digits that given numbers may have more
 
 
 class PrintedDomain(ByHandDomain):
@@ -40,21 +39,51 @@ class PrintedDomain(ByHandDomain):
     """
 
     def matrix(self, values: Exact) -> Objects:
+        """Return given numbers as they are printed.
+
+        Decimals of a matrix are rounded if one of them is too long; numbers of so many
+        significant digits, one by one.
+        """
         fractions = [to_fraction(v) for v in values.reshape(-1).tolist()]
         numbers = [fmpq(f.numerator, f.denominator) for f in fractions]
+        short = [self._is_short(number) for number in numbers]
         if self.places is not None:
-            grid = 10 ** (self.places + _EXTRA)
-            if not all((n * grid).q == 1 for n in numbers):
-                numbers = [self._round(n) for n in numbers]
-        else:
-            numbers = [self._copied(n) for n in numbers]
-        return object_array(numbers, values.shape)
+            short = [all(short)] * len(short)
+        copied = [
+            n if kept else self._round(n)
+            for n, kept in zip(numbers, short, strict=True)
+        ]
+        return object_array(copied, values.shape)
 
-    def _copied(self, value: fmpq) -> fmpq:
+    def input(self, values: Exact, t: int) -> Objects:
+        return self._by_sequence(values)
+
+    def initial(self, state: str, values: Exact, place: Any) -> Objects:
+        return self._by_sequence(values)
+
+    def _by_sequence(self, values: Exact) -> Objects:
+        """Return vectors as they are printed, each by itself."""
+        return np.hstack([self.matrix(column[:, np.newaxis]) for column in values.T])
+
+    def _is_short(self, value: fmpq) -> bool:
+        """Tell whether a given number is printed with all its digits."""
+        if self.places is not None:
+            return bool((value * 10 ** (self.places + EXTRA)).q == 1)
         assert self.digits is not None
-        text = round_decimal(value, value, digits=self.digits + _EXTRA)
-        top, bottom = Decimal(text or "0").as_integer_ratio()
-        return value if fmpq(top, bottom) == value else self._round(value)
+        return _significant(value, self.digits + EXTRA) == value
+
+    def _rounded(self, lo: fmpq, hi: fmpq) -> fmpq | None:
+        """Round an enclosed value, halves away from zero, if its ends decide it."""
+        low = self._nearest(lo)
+        return low if lo == hi or low == self._nearest(hi) else None
+
+    def _nearest(self, value: fmpq) -> fmpq:
+        if self.places is None:
+            assert self.digits is not None
+            return _significant(value, self.digits)
+        grid = fmpq(10) ** self.places
+        steps = (abs(value) * grid + fmpq(1, 2)).floor()
+        return (steps if value >= 0 else -steps) / grid
 
     def matmul(self, a: Objects, b: Objects) -> Objects:
         columns = [list(column) for column in b.T]
@@ -67,6 +96,13 @@ class PrintedDomain(ByHandDomain):
 
     def add(self, *terms: Objects) -> Objects:
         return self._map(lambda *values: self._round(_total(iter(values))), *terms)
+
+
+def _significant(value: fmpq, digits: int) -> fmpq:
+    """Return a value to so many significant digits, halves away from zero."""
+    context = Context(prec=digits, rounding=ROUND_HALF_UP)
+    quotient = context.divide(Decimal(int(value.p)), Decimal(int(value.q)))
+    return fmpq(*quotient.as_integer_ratio())
 
 
 def _total(values: Iterator[fmpq]) -> fmpq:
@@ -116,7 +152,7 @@ def largest_drift(carried: Trace, exact: Trace) -> Drift | None:
     context = Context(prec=2, rounding=ROUND_CEILING)
     top, bottom = Decimal(int(largest.p)), Decimal(int(largest.q))
     rounded = context.divide(top, bottom)
-    return Drift(f"{rounded:e}".replace("e+", "e"), place, t, b, state, unit)
+    return Drift(notated(rounded), place, t, b, state, unit)
 
 
 def _distances(values: object, intervals: Objects) -> Objects:

@@ -30,6 +30,7 @@ __all__ = [
     "Closed",
     "Known",
     "KnownRationals",
+    "digits_of",
     "fraction",
     "rational",
     "trace_rationals",
@@ -54,19 +55,36 @@ _WORK = 200_000  # multiplications; past this, few numbers are short decimals an
 
 
 def trace_rationals(
-    net: Network, inputs: Inputs, *, closed: bool = False
+    net: Network, inputs: Inputs, *, closed: bool = False, longest: int = 8
 ) -> Trace | None:
-    """Run the network over the rationals, or return ``None`` where that takes long."""
+    """Run the network over the rationals, or return ``None`` where that takes long.
+
+    Args:
+        net: The network.
+        inputs: What it runs on.
+        closed: As of `KnownRationals`.
+        longest: As of `KnownRationals`.
+    """
     weights = sum(a.size for arrays in net.parameters.values() for a in arrays.values())
     if weights * sum(inputs.widths) > _WORK:
         return None
-    return run(net, inputs, KnownRationals(closed=closed), keep="nodes")
+    domain = KnownRationals(closed=closed, longest=longest)
+    return run(net, inputs, domain, keep="nodes")
 
 
 def rational(value: Any) -> fmpq:
     """Return an exact number as ``fmpq``."""
     fraction = to_fraction(value)
     return fmpq(fraction.numerator, fraction.denominator)
+
+
+def digits_of(value: fmpq) -> int:
+    """Return how many digits a fraction has, above and below together.
+
+    >>> digits_of(fmpq(-22, 7))
+    3
+    """
+    return len(str(abs(int(value.p)))) + len(str(int(value.q)))
 
 
 def fraction(value: fmpq) -> Math:
@@ -87,13 +105,15 @@ class KnownRationals(Domain[Rows]):
 
     Args:
         closed: Whether to follow short closed forms too.
+        longest: How many digits a fraction in a closed form may have.
     """
 
     name = "known rationals"
     proven = True
 
-    def __init__(self, *, closed: bool = False) -> None:
+    def __init__(self, *, closed: bool = False, longest: int = 8) -> None:
         self.closed = closed
+        self.longest = longest
 
     def matrix(self, values: Exact) -> Rows:
         return [[rational(v) for v in row] for row in values.tolist()]
@@ -128,6 +148,8 @@ class KnownRationals(Domain[Rows]):
             if found is not None:
                 return found
         if not self.closed:
+            return None
+        if isinstance(value, fmpq) and digits_of(value) > self.longest:
             return None
         name = Function(function.name, function.latex)
         return _short(Closed((name, Brackets(_written(value)))))

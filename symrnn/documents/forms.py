@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How a number looks: a decimal, a fraction, or a closed form; and whether that is exact.
 
-A `Element` is a value that can be rounded to any number of digits, and what is known of it
+An `Element` is a value that can be rounded to any number of digits, and what is known of it
 exactly: a rational, a closed form, or nothing.
 """
 
@@ -9,28 +9,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flint import fmpq
 
 from symrnn.arrays import Array
-from symrnn.documents.exactness import Closed, Known, fraction
+from symrnn.documents.exactness import Closed, Known, digits_of, fraction
 from symrnn.documents.model import Math, Number
 from symrnn.documents.options import Options
+from symrnn.domains.base import Interval
+from symrnn.errors import UndecidedError
 from symrnn.formats import round_decimal
 
-__all__ = ["Element", "Written", "decimal_text", "write_numbers"]
+__all__ = [
+    "EXTRA",
+    "Element",
+    "Written",
+    "longest_fraction",
+    "notated",
+    "write_numbers",
+]
 
-_EXTRA = 4  # what is given may be this much longer than what is computed
+EXTRA = 4
+"""Numbers that are given may have this many digits more than those that are computed."""
+
 _PLAIN = range(-5, 7)  # decimal exponents of numbers without a power of ten
 
 
 class Element(NamedTuple):
-    """A number: the value, ``None`` where it is `known`, and what is known of it."""
+    """A number: the value, ``None`` where it is `known`, and what is known of it.
+
+    `exact` tells whether what is known is what exact arithmetic gives, as it is except
+    where results are rounded before they are used again.
+    """
 
     value: Array | None
     known: Known
-    exact: bool = True  # where it is known: whether that is the exact run's value
+    exact: bool = True
 
 
 class Written(NamedTuple):
@@ -50,110 +65,132 @@ def write_numbers(
         options: How they look.
         given: Whether they are parameters, inputs or initial states: such numbers may
             have some more digits, if these are all they have.
+
+    >>> third = Element(None, fmpq(-2, 3))
+    >>> write_numbers([third], Options())
+    Written(texts=[(Number(text='-0.6667', origin=None),)], exact=False)
     """
-    places = options.digits + _EXTRA * given
-    if options.numbers == "decimal":
-        return _decimals(elements, options, places)
-    found = [_closed(element.known, options) for element in elements]
-    if options.numbers == "fraction" or any(math is None for math in found):
-        found = [_short(element.known, options) for element in elements]
+    found = _exact_forms(elements, options)
     rest = [e for e, math in zip(elements, found, strict=True) if math is None]
-    decimals = iter(_decimals(rest, options, places).texts)
-    exact = _decimals(rest, options, places).exact if rest else True
-    return Written([next(decimals) if m is None else m for m in found], exact)
+    written = _decimals(rest, options, options.digits + EXTRA * given)
+    decimals = iter(written.texts)
+    texts = [next(decimals) if math is None else math for math in found]
+    return Written(texts, written.exact)
 
 
-def _closed(known: Known, options: Options) -> Math | None:
-    return known.math if isinstance(known, Closed) else _short(known, options)
+# --- fractions and closed forms -----------------------------------------------------
 
 
-def _short(known: Known, options: Options) -> Math | None:
-    """Return a rational as a fraction where that is no longer than its decimals."""
-    if not isinstance(known, fmpq):
+def _exact_forms(
+    elements: Sequence[Element], options: Options
+) -> Sequence[Math | None]:
+    """Return fractions or closed forms where the options ask for them, else ``None``.
+
+    Closed forms are for a matrix as a whole: beside decimals, they are hard to read.
+    """
+    if options.numbers == "decimal":
+        return [None] * len(elements)
+    fractions = [_fraction(element, options) for element in elements]
+    if options.numbers == "fraction":
+        return fractions
+    closed = [
+        element.known.math if isinstance(element.known, Closed) else fraction
+        for element, fraction in zip(elements, fractions, strict=True)
+    ]
+    return fractions if None in closed else closed
+
+
+def _fraction(element: Element, options: Options) -> Math | None:
+    """Return a rational as a fraction where it is short, and what the number is."""
+    known = element.known
+    if not (element.exact and isinstance(known, fmpq)):
         return None
-    length = len(str(abs(int(known.p)))) + len(str(int(known.q)))
-    return fraction(known) if length <= max(6, 2 * options.digits) else None
+    return fraction(known) if digits_of(known) <= longest_fraction(options) else None
+
+
+def longest_fraction(options: Options) -> int:
+    """Return how many digits a fraction may have, above and below together."""
+    return max(6, 2 * options.digits)
 
 
 # --- decimals -----------------------------------------------------------------------
 
 
 def _decimals(elements: Sequence[Element], options: Options, limit: int) -> Written:
+    """Write decimals; exact ones of up to `limit` digits are written out."""
+    ends = [_ends(element) for element in elements]
+    exact = all(element.exact for element in elements)
     if options.rounding == "significant":
-        pairs = [_significant(element, options.digits, limit) for element in elements]
-        return Written([m for m, _ in pairs], all(exact for _, exact in pairs))
-    needed = [_places(element, limit) for element in elements]
+        pairs = [
+            _significant(element, *end, options.digits, limit)
+            for element, end in zip(elements, ends, strict=True)
+        ]
+        texts = [math for math, _ in pairs]
+        return Written(texts, exact and all(whole for _, whole in pairs))
+    needed = [_places(*end, limit) for end in ends]
     found = [n for n in needed if n is not None]
-    exact = len(found) == len(needed) and all(e.exact for e in elements)
-    shown = max(found, default=0) if exact else options.digits
-    texts: list[Math] = [(Number(decimal_text(e, places=shown)),) for e in elements]
+    exact = exact and len(found) == len(needed)
+    places = max(found, default=0) if exact else options.digits
+    texts = [
+        (Number(_rounded(element, *end, places)),)
+        for element, end in zip(elements, ends, strict=True)
+    ]
     return Written(texts, exact)
 
 
-def _significant(element: Element, digits: int, limit: int) -> tuple[Math, bool]:
-    known = _rational_of(element)
-    if known is not None:
-        text = round_decimal(known, known, digits=limit)
-        if fmpq_of(text) == known:
-            return (Number(_scientific(_trimmed(text), padded=True)),), element.exact
-        text = round_decimal(known, known, digits=digits)
-        return (Number(_scientific(text)),), False
+def _ends(element: Element) -> Interval:
+    """Return an enclosure of a number: twice the number where that is known."""
+    if isinstance(element.known, fmpq):
+        return element.known, element.known
     assert element.value is not None
-    return (Number(_scientific(element.value.decimal(digits))),), False
+    try:
+        return element.value.intervals().item()
+    except UndecidedError:  # nothing finite; `Array.decimal` asks for more precision
+        return fmpq(-1), fmpq(1)
 
 
-def _trimmed(text: Any) -> str:
-    """Return an exact decimal without zeros at its end."""
-    return str(Decimal(text).normalize())
+def _places(lo: fmpq, hi: fmpq, limit: int) -> int | None:
+    """Return how many digits after the point a value has, ``None`` if over `limit`."""
+    if lo != hi or (lo * 10**limit).q != 1:
+        return None
+    return next(n for n in range(limit + 1) if (lo * 10**n).q == 1)
 
 
-def _scientific(text: Any, *, padded: bool = False) -> str:
-    """Write a decimal with a power of ten where it is very large or small.
+def _rounded(element: Element, lo: fmpq, hi: fmpq, places: int) -> str:
+    """Return a value, correctly rounded, never in scientific notation."""
+    text = round_decimal(lo, hi, places=places)
+    if text is None:
+        assert element.value is not None
+        text = str(element.value.decimal(places=places))
+    return text
+
+
+def _significant(
+    element: Element, lo: fmpq, hi: fmpq, digits: int, limit: int
+) -> tuple[Math, bool]:
+    """Return a number and whether it is written out."""
+    if lo == hi and element.exact:
+        whole = Decimal(round_decimal(lo, lo, digits=limit) or 0)
+        if fmpq(*whole.as_integer_ratio()) == lo:
+            return (Number(notated(whole.normalize(), padded=True)),), True
+    text = round_decimal(lo, hi, digits=digits)
+    if text is None:
+        assert element.value is not None
+        text = str(element.value.decimal(digits))
+    return (Number(notated(Decimal(text))),), False
+
+
+def notated(value: Decimal, *, padded: bool = False) -> str:
+    """Return a decimal, with a power of ten where it is very large or small.
 
     Also where zeros would stand for digits that are not known, unless `padded`.
+
+    >>> [notated(Decimal(text)) for text in ("0.005723", "1.235E5", "5.723E-9")]
+    ['0.005723', '1.235e5', '5.723e-9']
     """
-    value = Decimal(text)
     if not value:
         return "0"
     known = padded or int(value.as_tuple().exponent) <= 0
     if known and value.adjusted() in _PLAIN:
         return format(value, "f")
     return f"{value:e}".replace("e+", "e")
-
-
-def fmpq_of(text: str | None) -> fmpq:
-    """Return a decimal as the rational that it is."""
-    top, bottom = Decimal(text or "0").as_integer_ratio()
-    return fmpq(top, bottom)
-
-
-def _rational_of(element: Element) -> fmpq | None:
-    if isinstance(element.known, fmpq):
-        return element.known
-    if element.value is None:
-        return None
-    lo, hi = element.value.intervals()[()]
-    return lo if lo == hi else None
-
-
-def _places(element: Element, limit: int) -> int | None:
-    """Return how many digits after the point a value has, ``None`` if over `limit`."""
-    known = _rational_of(element)
-    if known is None:
-        return None
-    return next((n for n in range(limit + 1) if (known * 10**n).q == 1), None)
-
-
-def decimal_text(element: Element, *, places: int) -> str:
-    """Return a value, correctly rounded, never in scientific notation.
-
-    >>> decimal_text(Element(None, fmpq(-2, 3)), places=4)
-    '-0.6667'
-    """
-    text: Any
-    if isinstance(element.known, fmpq):
-        text = round_decimal(element.known, element.known, places=places)
-    else:
-        assert element.value is not None
-        text = element.value.decimal(places=places)
-    return format(Decimal(text), "f")

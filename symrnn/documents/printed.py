@@ -20,7 +20,7 @@ from symrnn.arrays import Array
 from symrnn.cells import x
 from symrnn.documents.by_hand import Drift, carry_by_hand, largest_drift
 from symrnn.documents.exactness import Closed, Known, rational, trace_rationals
-from symrnn.documents.forms import Element, write_numbers
+from symrnn.documents.forms import Element, longest_fraction, write_numbers
 from symrnn.documents.layout import columns_that_fit, selected
 from symrnn.documents.model import Math, Matrix, Number, Origin, Sign
 from symrnn.documents.notation import Names, Shown, bracketed
@@ -75,7 +75,10 @@ class Values:
         if options.carry == "by-hand":
             self.carried = carry_by_hand(trace.net, trace.inputs, options)
         self._rationals = trace_rationals(
-            trace.net, trace.inputs, closed=options.numbers == "closed"
+            trace.net,
+            trace.inputs,
+            closed=options.numbers == "closed",
+            longest=longest_fraction(options),
         )
         self._shown: dict[Any, Shown] = {}
         self._parameters = frozenset(self.net.cell.parameters)
@@ -90,6 +93,13 @@ class Values:
     def _plain(self) -> Options:
         """The options, but for decimals of the exact run."""
         return replace(self.options, numbers="decimal", carry="exact")
+
+    @cached_property
+    def _numeric(self) -> Options:
+        """The options, but without closed forms: tables have numbers to compare."""
+        if self.options.numbers == "closed":
+            return replace(self.options, numbers="fraction")
+        return self.options
 
     @cached_property
     def drift(self) -> Drift | None:
@@ -243,9 +253,9 @@ class Values:
         return self._show((len(parts), len(columns)), element, None, turn=False)
 
     def state(self, place: Place, t: int, b: int, state: str, unit: int) -> Math:
-        """Return one element of a state."""
+        """Return one element of a state, as a number rather than in closed form."""
         element = self._state(place, t, state, b, unit)
-        (text,) = write_numbers([element], self.options).texts
+        (text,) = write_numbers([element], self._numeric).texts
         return _with_origin(text, self._origin(state, place, t, b))
 
     def decimals(self, place: Place, t: int, b: int, name: str) -> dict[int, str]:
