@@ -228,8 +228,8 @@ def _accuracy(values: Values) -> Paragraph:
         return Paragraph(
             (
                 "Every number is computed from the numbers that are printed, as with a "
-                f"calculator, and rounded {rounded} before it is used again. Every number "
-                "after ",
+                f"calculator, and rounded {rounded} before it is used again, halves away "
+                "from zero. Every number after ",
                 equals,
                 " is what exact arithmetic gives too; after ",
                 approx,
