@@ -97,13 +97,13 @@ def show(value: Any, form: Form) -> str | None:
     except SymrnnError:  # such as digits that cannot be decided
         return None
     if form == "html":
-        return write_fragment(document, colour=colour)
+        return write_fragment(document, label=type(value).__name__, colour=colour)
     if form == "markdown":
         return write_markdown(document)
     formulas = [block for block in document if isinstance(block, Display)]
     if isinstance(value, Array | PackedArray):
         lines = (line for block in formulas for line in block.lines)
-        return "\n".join(rf"$\displaystyle {math(line)}$" for line in lines)
+        return "\n\n".join(rf"$\displaystyle {math(line)}$" for line in lines)
     return write_latex(document, form="fragment", colour=colour)
 
 
@@ -162,7 +162,7 @@ def _lines(unrolled: Unrolled, place: Place) -> Iterator[Line]:
     shown = [order[i] for i in selected(len(order), _MOST_STEPS)]
     for t in with_gaps(shown, order):
         if isinstance(t, Gap):
-            yield Line((Sign("vdots"),), None, ())
+            yield Line((), None, (Sign("vdots"),))
         else:
             yield from _step_lines(unrolled[(*place, t)])
 
@@ -203,8 +203,8 @@ def _(array: Array) -> Iterator[Block]:
         matrices.append(formula)
         kinds.add(kind)
     yield Display(tuple(matrices))
-    said = " and ".join(sorted(kinds))
-    yield Paragraph((f"Shape {shape_text(array.shape)}, {said}.",))
+    what = f"Shape {shape_text(array.shape)}" if array.ndim else "One number"
+    yield Paragraph((f"{what}, {' and '.join(sorted(kinds))}.",))
 
 
 @_blocks.register
@@ -237,7 +237,7 @@ def _element(number: Array) -> Element:
 def _written(numbers: Sequence[Array]) -> tuple[list[Math], str]:
     """Write numbers to some decimals, or where those say little, significant digits."""
     sizes = [max(map(abs, number.intervals()[()])) for number in numbers]
-    significant = any(0 < size < _SMALL or size >= _LARGE for size in sizes)
+    significant = 0 < max(sizes) < _SMALL or max(sizes) >= _LARGE
     options = Options(
         digits=_DIGITS,
         rounding="significant" if significant else "decimals",
@@ -285,13 +285,19 @@ class _Run:
 @_blocks.register
 def _(trace: Trace) -> Iterator[Block]:
     net, inputs = trace.net, trace.inputs
-    yield architecture(net, inputs)
+    steps, sequences = max(inputs.lengths), inputs.batch
+    size = _counted(steps, "step"), _counted(sequences, "sequence")
+    yield Paragraph((Strong(net.cell.name), f", {' and '.join(size)}."))
     few = len(net.places) <= 2
     options = Options(layers=None if few else (net.num_layers,), numbers="fraction")
     what = "The states" if few else "The states of the last layer"
-    which = f" of the first of {inputs.batch} sequences" if inputs.batch > 1 else ""
+    which = ", the first sequence" if sequences > 1 else ""
     yield Paragraph((f"{what}{which}, to {options.digits} decimals:",), leads=True)
     yield from all_states(_Run(trace, Selection(options, net, inputs)), 0)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' if count != 1 else ''}"
 
 
 @_blocks.register

@@ -59,7 +59,9 @@ def write_html(document: Document, *, colour: bool = False) -> str:
     )
 
 
-def write_fragment(document: Document, *, colour: bool = False) -> str:
+def write_fragment(
+    document: Document, *, label: str = "Result", colour: bool = False
+) -> str:
     """Write `document` as an element for a page of others, such as a notebook's.
 
     It is styled by rules that touch nothing else, and has no script and no identifiers:
@@ -67,6 +69,7 @@ def write_fragment(document: Document, *, colour: bool = False) -> str:
 
     Args:
         document: What to write; where it begins with a heading, that is the title.
+        label: What it is called to readers of a screen where it has no title.
         colour: Whether each gate has a colour.
 
     >>> from symrnn.documents.model import Paragraph
@@ -74,10 +77,11 @@ def write_fragment(document: Document, *, colour: bool = False) -> str:
     True
     """
     titled = bool(document.blocks) and isinstance(document.blocks[0], Heading)
+    title = () if titled else (Heading(1, (label,)),)
     return _render(
         "fragment.html.j2",
         document,
-        arranged(document),
+        arranged(Document((*title, *document.blocks))),
         colour=colour,
         named=False,
         titled=titled,
