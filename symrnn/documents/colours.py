@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The colours of tones: one for each gate of a cell, on white paper and on a dark screen.
 
-Hues are those of Okabe & Ito (2008), which the colour-blind can tell apart, darkened and
-lightened until they have a contrast of 4.5 : 1 with `PAPER` and `NIGHT` (WCAG 2.2, 1.4.3).
+Each has a contrast of 4.5 : 1 with `PAPER` or `NIGHT` (WCAG 2.2, 1.4.3). Under that
+condition they were searched for as far apart as can be, and from the ink, to the eyes of
+everybody: distances in CIELAB, as seen by people without red or green cones (Machado,
+Oliveira & Fernandes, 2009). They differ in lightness too, since hues alone do not suffice.
 """
 
 from __future__ import annotations
@@ -27,12 +29,12 @@ class Colour(NamedTuple):
 
 
 _COLOURS = (
-    Colour("0072B2", "56B4E9"),  # blue
-    Colour("B34700", "F08A3C"),  # vermilion
-    Colour("00755A", "2FBF98"),  # bluish green
-    Colour("A3447A", "E08DBC"),  # reddish purple
-    Colour("7A5C00", "D9B23A"),  # dark yellow
-    Colour("4B4FB5", "A3A6F5"),  # violet
+    Colour("0A4FEC", "2E89F9"),  # blue
+    Colour("AD5C0D", "DE7719"),  # orange
+    Colour("22805C", "02F18F"),  # green
+    Colour("CF07A7", "DD59A2"),  # magenta
+    Colour("3E3808", "FAE957"),  # olive, yellow
+    Colour("180547", "CAB8FC"),  # indigo, lavender
 )
 
 
@@ -40,7 +42,7 @@ def palette(tones: Iterable[str]) -> dict[str, Colour]:
     """Return a colour for each tone; after six they begin again.
 
     >>> palette(["i", "f"])["f"].light
-    'B34700'
+    'AD5C0D'
     """
     return dict(zip(dict.fromkeys(tones), cycle(_COLOURS), strict=False))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from symrnn.documents.model import (
     Blank,
@@ -214,17 +215,19 @@ def _broken(line: Line, room: float) -> list[Line]:
             relation = "equals" if piece.name == "equals" else "approx"
             tail = Line((), relation, line.right[index + 1 :])  # type: ignore[arg-type]
             return _broken(head, room) + _broken(tail, room)
-    *before, last = line.right
+    raised = line.right[-1:] if line.right[-1] == Sign("transposed") else ()
+    *before, last = line.right[:-1] if raised else line.right
     if isinstance(last, Brackets) and last.opened:
         start, *more = _terms(last.body, room - width(tuple(before)) - 4.6)
         if more:
             opening = Brackets(start, closed=False)
-            lines = [Line(line.left, line.relation, (*before, opening))]
-            lines += [
-                Line((), None, (Brackets(t, opened=False, closed=i == len(more) - 1),))
-                for i, t in enumerate(more)
+            *middle, end = (Brackets(t, opened=False, closed=False) for t in more)
+            closing = replace(end, closed=True)
+            return [
+                Line(line.left, line.relation, (*before, opening)),
+                *(Line((), None, (part,)) for part in middle),
+                Line((), None, (closing, *raised)),
             ]
-            return lines
     start, *more = _terms(line.right, room)
     return [
         Line(line.left, line.relation, start),

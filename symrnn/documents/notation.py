@@ -141,7 +141,7 @@ _TIGHT: Mapping[type, tuple[type, ...]] = {
     Matmul: (Add, Neg, Hadamard),
     Hadamard: (Add, Neg, Matmul),
     Neg: (Add, Neg),
-    Transpose: (Add, Neg, Matmul, Hadamard, Elementwise),
+    Transpose: (Add, Neg, Matmul, Hadamard, Elementwise, Transpose),
     Add: (Add,),
 }
 """The operands that need brackets below each node, as in `symrnn.language`."""
