@@ -2,6 +2,7 @@
 """Pages carried by hand: who has a calculator and the page gets every printed digit."""
 
 import re
+from decimal import ROUND_HALF_UP, Context
 from fractions import Fraction
 from math import floor
 
@@ -16,29 +17,43 @@ MP = mpmath.MPContext()
 MP.dps = 60
 
 
-def calculator(tree, places):
+def rounding(digits, kind):
+    """Return what rounds as at school: halves go away from zero."""
+
+    def to_places(value):
+        size = Fraction(floor(abs(value) * 10**digits + Fraction(1, 2)), 10**digits)
+        return size if value >= 0 else -size
+
+    def to_digits(value):
+        context = Context(prec=digits, rounding=ROUND_HALF_UP)
+        return Fraction(context.divide(value.numerator, value.denominator))
+
+    return to_places if kind == "decimals" else to_digits
+
+
+def calculator(tree, rounded, symbols=None):
     """Work an expression of numbers out, every result rounded before it is used."""
 
-    def rounded(value):  # as at school: halves go away from zero
-        size = Fraction(floor(abs(value) * 10**places + Fraction(1, 2)), 10**places)
-        return size if value >= 0 else -size
+    def work(part):
+        return calculator(part, rounded, symbols)
 
     kind, *rest = tree
     if kind == "number":
         return [[Fraction(rest[0])]]
+    if kind == "symbol":
+        return symbols[rest[0]]
     if kind == "matrix":
-        return [[calculator(c, places)[0][0] for c in row] for row in rest[0]]
+        return [[work(cell)[0][0] for cell in row] for row in rest[0]]
     if kind == "function":
         f = MP.tanh if rest[0] == r"\tanh" else lambda v: 1 / (1 + MP.exp(-v))
-        inside = calculator(rest[1], places)
 
         def image(v):
             text = MP.nstr(f(MP.mpf(v.numerator) / v.denominator), 40)
             return rounded(Fraction(text))
 
-        return [[image(v) for v in row] for row in inside]
+        return [[image(v) for v in row] for row in work(rest[1])]
     if kind == "product":
-        a, b = (calculator(part, places) for part in rest[1:])
+        a, b = map(work, rest[1:])
         if rest[0] == r"\odot":
             return [
                 [rounded(x * y) for x, y in zip(*r, strict=True)]
@@ -51,7 +66,7 @@ def calculator(tree, places):
             ]
             for row in a
         ]
-    terms = [(sign, calculator(term, places)) for sign, term in rest[0]]
+    terms = [(sign, work(term)) for sign, term in rest[0]]
     height = max(len(value) for _, value in terms)
     signed = [
         [[v if sign == "+" else -v for v in row] for row in (m * height)[:height]]
@@ -78,19 +93,87 @@ def chains(page):
     yield found
 
 
-@pytest.mark.parametrize("places", [1, 3, 6])
+@pytest.mark.parametrize(
+    ("digits", "kind"),
+    [(1, "decimals"), (3, "decimals"), (6, "decimals"), (3, "significant")],
+)
 @pytest.mark.parametrize("case", ["rnn_hidden_size_two", "lstm", "gru", "peephole"])
-def test_a_calculator_reproduces_every_line(case, places):
+def test_a_calculator_reproduces_every_line(case, digits, kind):
     """From the numbers of any line alone, rounded as the page says, to the value."""
     make, x = GOLDEN[case]
-    page = symrnn.derive(make(), x, digits=places, carry="by-hand").markdown()
-    steps = page[page.index("Step 1") : page.index("## All states")]
-    count = 0
-    for *lines, value in filter(None, chains(re.sub(r"\(1 - ", "(1 - ", steps))):
+    page = symrnn.derive(make(), x, digits=digits, rounding=kind, carry="by-hand")
+    text = page.markdown()
+    steps = text[text.index("Step 1") : text.index("## All states")]
+    count, rounded = 0, rounding(digits, kind)
+    for *lines, value in filter(None, chains(steps)):
         for tree in lines:
-            assert calculator(tree, places) == calculator(value, places), (tree, value)
+            assert calculator(tree, rounded) == calculator(value, rounded)
             count += 1
     assert count > 15
+
+
+def worked(page, rounded):
+    """Work every value of a page out from the values above it; return how many."""
+    symbols, meaning, before, count = {}, {}, None, 0
+    for left, links in formulas(page[page.index("## Parameters") :]):
+        if "_{t" in left or left in ("h_{n}", r"\mathrm{output}"):
+            continue
+        before = left or before
+        meaning.setdefault(before, Reader(before).whole())
+        for _, text in links:
+            tree = Reader(text.strip()).whole()
+            if has_symbols(tree):
+                meaning[before] = tree
+                continue
+            value = calculator(tree, rounded)
+            if meaning[before] != ("symbol", before):  # else it is given
+                wanted = calculator(meaning[before], rounded, symbols)
+                assert value == wanted, (before, text)
+                count += 1
+            symbols[before] = value
+    return count
+
+
+@pytest.mark.parametrize("sequence", [1, 2])
+@pytest.mark.parametrize("kind", ["decimals", "significant"])
+def test_what_is_printed_at_the_top_is_what_is_computed_with(sequence, kind):
+    """Parameters, inputs and initial states too long to print are copied down rounded.
+
+    Whether one is too long is seen by sequence, although a batch runs as a whole.
+    """
+    net = symrnn.load(
+        {"weight_ih_l0": [["0.125", "1/3"]], "weight_hh_l0": [["0.1251"]]},
+        cell="rnn_tanh",
+    )
+    x = [[["0.12345", "-0.5"], ["2/3", "1.23456789"]], [["1.5", "0.0375"], ["2/3", 1]]]
+    page = symrnn.derive(
+        net,
+        x,
+        [[["1/7"], ["0.0655"]]],
+        digits=2,
+        rounding=kind,
+        carry="by-hand",
+        sequences=sequence,
+    )
+    assert worked(page.markdown(), rounding(2, kind)) == 14
+
+
+def test_what_is_not_shown_is_rounded_with_what_is():
+    """A long number in the middle of a large matrix decides for all of it."""
+    weights = ["0.125"] * 40
+    x = [[1] * 40]
+
+    def matrix():
+        net = {"weight_ih_l0": [weights], "weight_hh_l0": [[0]]}
+        page = symrnn.derive(
+            symrnn.load(net, cell="rnn_tanh"), x, digits=2, carry="by-hand"
+        )
+        text = page.markdown()
+        return text[text.index("W_{ih} x_{1} &") :].splitlines()[0]
+
+    assert "0.125 & " in matrix()
+    weights[20] = "1/3"
+    assert "0.13 & " in matrix()
 
 
 def test_drift_is_the_distance_from_the_exact_states():
