@@ -110,7 +110,7 @@ def draw(
             return found
     raise UnsupportedError(
         f"no friendly {cell} with {hidden} units, {inputs} inputs and {steps} steps was "
-        f"found in {_MOST_ATTEMPTS} attempts; ask for fewer, or for another seed"
+        f"found in {_MOST_ATTEMPTS} attempts; ask for fewer, for another seed, or for more inputs"
     )
 
 
@@ -149,7 +149,7 @@ def _varied(found: Friendly) -> bool:
 def _is_friendly(trace: Trace) -> bool:
     largest = max(abs(v) for column in _arguments(trace) for v in column)
     states = [
-        [float(v) for v in step[state].decimal(6)]
+        [float(v) for v in step[state].decimal(places=6)]
         for step in trace
         for state in trace.net.cell.states
     ]

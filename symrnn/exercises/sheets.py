@@ -53,7 +53,7 @@ __all__ = ["DIFFICULTIES", "Difficulty", "Exercise", "exercise"]
 _MOST_STEPS = 12
 _MOST_UNITS = 8
 _MOST_DIGITS = 12
-_KNOWN = 40  # significant digits of an irrational answer in the key
+_KNOWN = 40  # decimals of an irrational answer in the key
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class _Asked(Values):
         if isinstance(exact, fmpq):
             value = f"{exact.p}/{exact.q}"
         else:
-            value = array[unit, 0].decimal(_KNOWN)
+            value = array[unit, 0].decimal(places=_KNOWN)
         answer = Answer(
             printed=printed.text,
             node=self._names.get(node, str(node)),
