@@ -97,7 +97,7 @@ def test_large_networks_are_packed_and_summaries_compare_outputs(torch, capsys):
 def test_a_wrong_digit_is_noticed(torch):
     """Whichever printed number is changed, running the notebook stops there."""
     text = code(symrnn.derive(torch.nn.RNN(2, 2), [[1, 2], [0, 1]]))
-    printed = [m for m in re.finditer(r"\d: '(-?\d\.\d{3})(\d)'", text)]
+    printed = [m for m in re.finditer(r'\d: "(-?\d\.\d{3})(\d)"', text)]
     assert 4 == len(printed)
     for found in printed:
         wrong = str((int(found[2]) + 1) % 10)

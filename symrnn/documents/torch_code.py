@@ -14,30 +14,18 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sympy import MatrixExpr
 
-from symrnn.cells import Cell, x
+from symrnn.cells import Cell
 from symrnn.documents.model import Block, Script
 from symrnn.documents.printed import Values
 from symrnn.documents.selection import Gap
-from symrnn.errors import EquationError
-from symrnn.language import (
-    Add,
-    Constant,
-    Elementwise,
-    Hadamard,
-    Matmul,
-    Named,
-    Neg,
-    Transpose,
-    postorder,
-)
+from symrnn.documents.torch_equations import FUNCTIONS, speak
+from symrnn.language import Elementwise, postorder
 from symrnn.network import Network, Place, array_name
 from symrnn.numbers import Exact, to_fraction
 
-__all__ = ["TorchCode", "speak"]
+__all__ = ["TorchCode"]
 
-_FUNCTIONS = {"tanh": "torch.tanh", "sigmoid": "torch.sigmoid", "relu": "torch.relu"}
 _MODULES = {
     "RNN (tanh)": "RNN",
     "RNN (relu)": "RNN",
@@ -92,7 +80,7 @@ class TorchCode:
             for node in postorder(line.value)
             if isinstance(node, Elementwise)
         }
-        return used <= _FUNCTIONS.keys() and self._count <= _MOST_NUMBERS
+        return used <= FUNCTIONS.keys() and self._count <= _MOST_NUMBERS
 
     @property
     def _count(self) -> int:
@@ -130,17 +118,13 @@ class TorchCode:
         yield Script("\n".join(lines))
 
     def inputs(self, b: int) -> Iterator[Block]:
-        """Yield the inputs and initial states of a sequence."""
+        """Yield the inputs of a sequence."""
         if not (self.possible and self._whole):
             return
-        inputs, net = self.values.trace.inputs, self.values.net
+        inputs = self.values.trace.inputs
         lines = [f"x = {self._tensor(inputs.x[: inputs.lengths[b], b])}"]
         if b == self.values.selection.sequences[0]:
             lines.insert(0, "outputs = {}  # by layer, direction and sequence")
-        for place in net.places:
-            for state in net.cell.states:
-                start = self._initial(place, b, state)
-                lines.append(f"{_name(net, place, state)}_start = {start}")
         yield Script("\n".join(lines))
 
     def _initial(self, place: Place, b: int, state: str) -> str:
@@ -173,9 +157,12 @@ class TorchCode:
         net, layer = self.values.net, place[0]
         lines = []
         if layer:
-            below = [f"outputs[{layer - 1}, {d!r}, {b}]" for d in net.directions]
+            below = [_output((layer - 1, d), b) for d in net.directions]
             lines.append(f"x = torch.cat([{', '.join(below)}], dim=1)")
-        lines += [f"{s} = {_name(net, place, s)}_start" for s in net.cell.states]
+        steps = self.values.trace.inputs.lengths[b]
+        first = steps + 1 if place[1] == "reverse" else 0
+        for state in net.cell.states:
+            lines.append(f"{state}_{first} = {self._initial(place, b, state)}")
         lines.append("states = {}  # by step")
         yield Script("\n".join(lines))
 
@@ -184,16 +171,20 @@ class TorchCode:
         if not (self.possible and self._whole):
             return
         steps = f"range({gap.first}, {gap.last + 1})"
+        first, last = gap.first, gap.last + 1
         if place[1] == "reverse":
             steps = f"reversed({steps})"
+            first, last = gap.last + 2, gap.first + 1
         cell = self.values.net.cell
         names = {"x": "x_t"} | {f"{s}_prev": f"{s}_before" for s in cell.states}
         before = ", ".join(f"{s}_before" for s in cell.states)
         lines = [
+            *(f"{s} = {s}_{first}" for s in cell.states),
             f"for t in {steps}:  # the steps that are left out",
             f"    x_t, {before} = x[t], {', '.join(cell.states)}",
             *(f"    {line}" for line in self._equations(place, names, "")),
             f"    states[t] = {cell.states[0]}",
+            *(f"{s}_{last} = {s}" for s in cell.states),
         ]
         yield Script("\n".join(lines))
 
@@ -206,23 +197,20 @@ class TorchCode:
         names = {"x": f"x_{t + 1}"}
         names |= {f"{s}_prev": f"{s}_{before}" for s in cell.states}
         lines = [f"x_{t + 1} = x[{t}]"]
-        lines += [f"{s}_{before} = {s}" for s in cell.states]
         lines += self._equations(place, names, suffix)
         for line in cell.equations:
-            printed = self.values.decimals(place, t, b, line.name)
+            printed = _printed(self.values.decimals(place, t, b, line.name))
             name = f"{line.name}{suffix}"
             lines.append(f'check("{name}", {name}, {printed})')
-        lines += [f"{s} = {s}{suffix}" for s in cell.states]
-        lines.append(f"states[{t}] = {cell.states[0]}")
+        lines.append(f"states[{t}] = {cell.states[0]}{suffix}")
         yield Script("\n".join(lines))
 
     def end(self, place: Place, b: int) -> Iterator[Block]:
         """Yield where the states of a layer and direction are kept."""
         if not (self.possible and self._whole):
             return
-        key = f"{place[0]}, {place[1]!r}, {b}"
         yield Script(
-            f"outputs[{key}] = torch.stack([states[t] for t in sorted(states)])"
+            f"{_output(place, b)} = torch.stack([states[t] for t in sorted(states)])"
         )
 
     def _equations(
@@ -281,7 +269,7 @@ class TorchCode:
             x = self._tensor(inputs.x[: inputs.lengths[b], b])
             lines.append(f"output = module({x})[0].detach()")
             if self._whole:
-                states = [f"outputs[{top}, {d!r}, {b}]" for d in net.directions]
+                states = [_output((top, d), b) for d in net.directions]
                 joined = f"torch.cat([{', '.join(states)}], dim=1)"
                 lines.append(f"torch.testing.assert_close(output, {joined})")
             else:
@@ -295,7 +283,7 @@ class TorchCode:
         for d, direction in enumerate(net.directions):
             place: Place = (net.num_layers - 1, direction)
             for t in self.values.selection.steps(b):
-                printed = self.values.decimals(place, t, b, state)
+                printed = _printed(self.values.decimals(place, t, b, state))
                 part = f"output[{t}, {d * size}:{(d + 1) * size}]"
                 yield f'check("{state}_{t + 1}", {part}, {printed})'
 
@@ -326,6 +314,17 @@ def _name(net: Network, place: Place, name: str) -> str:
     return array_name(name, place)
 
 
+def _output(place: Place, b: int) -> str:
+    """Return where the outputs of a layer and direction are kept."""
+    return f'outputs[{place[0]}, "{place[1]}", {b}]'
+
+
+def _printed(decimals: Mapping[int, str]) -> str:
+    """Return printed decimals, by unit, as Python."""
+    items = (f'{unit}: "{text}"' for unit, text in decimals.items())
+    return f"{{{', '.join(items)}}}"
+
+
 def _literal(values: Exact) -> str:
     if values.ndim == 1:
         return f"[{', '.join(map(_number, values.tolist()))}]"
@@ -334,62 +333,3 @@ def _literal(values: Exact) -> str:
 
 def _number(value: Any) -> str:
     return repr(float(to_fraction(value)))
-
-
-# --- equations as Python ------------------------------------------------------------
-
-_TIGHT: Mapping[type, tuple[type, ...]] = {
-    Matmul: (Add, Neg, Hadamard, Matmul),
-    Hadamard: (Add, Neg, Matmul),
-    Neg: (Add, Neg),
-    Transpose: (Add, Neg, Matmul, Hadamard),
-    Add: (),
-}
-
-
-def speak(node: MatrixExpr, names: Mapping[str, str]) -> str:
-    """Return a node as Python with torch, its names replaced.
-
-    Raises:
-        EquationError: It has a node that torch has no notation for.
-
-    >>> from symrnn.cells import gru
-    >>> cell = gru(bias=False)
-    >>> names = {p.name: p.name for p in cell.parameters} | {"x": "x_1", "h_prev": "h_0"}
-    >>> speak(cell.equations[0].value, names)
-    'torch.sigmoid(W_ir @ x_1 + W_hr @ h_0)'
-    """
-    match node:
-        case Named():
-            return names[node.name if node != x else "x"]
-        case Constant():
-            return str(node.args[0])
-        case Matmul():
-            return " @ ".join(_operand(node, part, names) for part in node.args)
-        case Hadamard():
-            return " * ".join(_operand(node, part, names) for part in node.args)
-        case Neg():
-            return f"-{_operand(node, node.args[0], names)}"
-        case Transpose():
-            return f"{_operand(node, node.args[0], names)}.T"
-        case Elementwise():
-            function = _FUNCTIONS[node.function.name]
-            return f"{function}({speak(node.args[1], names)})"
-        case Add():
-            return _sum(node, names)
-    raise EquationError(f"no Python for the node {type(node).__name__}")
-
-
-def _sum(node: MatrixExpr, names: Mapping[str, str]) -> str:
-    text = speak(node.args[0], names)
-    for term in node.args[1:]:
-        if isinstance(term, Neg):
-            text += f" - {_operand(term, term.args[0], names)}"
-        else:
-            text += f" + {speak(term, names)}"
-    return text
-
-
-def _operand(parent: MatrixExpr, child: MatrixExpr, names: Mapping[str, str]) -> str:
-    text = speak(child, names)
-    return f"({text})" if isinstance(child, _TIGHT[type(parent)]) else text
