@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Letters, rows and columns, colours: what is written is what it says, for any cell."""
+"""Letters: PyTorch's, a textbook's or one's own; no two alike, and nothing but letters."""
 
-import math
 import re
 import time
 from dataclasses import replace
-from itertools import combinations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +14,6 @@ from symrnn.cells import (
     Cell,
     gru,
     gru_reset_before,
-    hidden_size,
     input_size,
     lstm,
     previous,
@@ -25,19 +21,8 @@ from symrnn.cells import (
     rnn,
     x,
 )
-from symrnn.documents.colours import NIGHT, PAPER, palette, tones_of
 from symrnn.documents.latex.math import math as tex
-from symrnn.documents.model import (
-    Brackets,
-    Display,
-    Equations,
-    Function,
-    Heading,
-    Matrix,
-    Number,
-    Sign,
-    Symbol,
-)
+from symrnn.documents.model import Symbol
 from symrnn.documents.notation import Names
 from symrnn.documents.notations import NAMED, Notation, read_symbol
 from symrnn.documents.options import Options
@@ -48,80 +33,15 @@ from symrnn.language import (
     hadamard,
     matmul,
     matrix,
-    neg,
-    ones,
-    relu,
     sigmoid,
-    subtract,
-    tanh,
-    transpose,
-    vector,
 )
+from tests.notation_cases import CELLS, INPUT, H, minimal_gated_unit
 from tests.require import require
-from tests.test_audit_pages import contrast
 from tests.test_documents_cases import (
     compile_latex,
     complaints,
     peephole_cell,
-    random_network,
 )
-
-H = hidden_size
-
-
-def minimal_gated_unit():
-    """Return a cell with one gate and one bias in each equation."""
-    h, f = previous("h", H), quantity("f", H)
-    W = {k: matrix(f"W_{k}", H, input_size) for k in "fh"}
-    U = {k: matrix(f"U_{k}", H, H) for k in "fh"}
-    b = {k: vector(f"b_{k}", H) for k in "fh"}
-    n = quantity("n", H)
-    return Cell.define(
-        "MGU",
-        parameters=[*W.values(), *U.values(), *b.values()],
-        equations={
-            f: sigmoid(add(matmul(W["f"], x), matmul(U["f"], h), b["f"])),
-            n: tanh(add(matmul(W["h"], x), matmul(U["h"], hadamard(f, h)), b["h"])),
-            quantity("h", H): add(hadamard(subtract(ones(H), f), h), hadamard(f, n)),
-        },
-    )
-
-
-def transposing():
-    """Return a cell that transposes matrices, sums, products and a vector."""
-    W, U = matrix("W", H, input_size), matrix("U", H, H)
-    A, v, h = matrix("A", H, H), vector("v", H), previous("h", H)
-    twice = transpose(add(matmul(U, transpose(A)), neg(A)))
-    inner = matmul(transpose(v), relu(h))  # one number
-    return Cell.define(
-        "transposing",
-        parameters=[W, U, A, v],
-        equations={
-            quantity("p", H): add(matmul(W, x), neg(matmul(twice, h))),
-            quantity("q", H): matmul(transpose(transpose(U)), hadamard(v, h)),
-            quantity("k", H): matmul(A, matmul(v, inner)),
-            quantity("h", H): hadamard(
-                subtract(quantity("p", H), quantity("k", H)), quantity("q", H)
-            ),
-        },
-    )
-
-
-CELLS = {
-    "rnn": lambda: random_network(rnn("relu"), 3, 4),
-    "two layers": lambda: random_network(rnn(), 3, 2, layers=2, directions=2),
-    "lstm": lambda: random_network(lstm(), 3, 4),
-    "projected": lambda: random_network(lstm(projected=True), 3, 4, projected=2),
-    "gru": lambda: random_network(gru(), 3, 4),
-    "gru two layers": lambda: random_network(gru(bias=False), 3, 4, layers=2),
-    "reset before": lambda: random_network(gru_reset_before(), 3, 4),
-    "peephole": lambda: random_network(peephole_cell(), 3, 4),
-    "mgu": lambda: random_network(minimal_gated_unit(), 3, 4),
-    "transposing": lambda: random_network(transposing(), 3, 4),
-}
-"""Networks whose sizes differ: a product in the wrong order has no value."""
-
-INPUT = [[1, 2, 3], [0, -1, "0.5"]]
 
 
 def written(cell, **options):
@@ -350,300 +270,6 @@ def test_long_nonsense_is_refused_at_once():
         with pytest.raises(SourceError):
             read_symbol(latex)
     assert time.perf_counter() - start < 1
-
-
-# --- rows and columns ---------------------------------------------------------------
-
-
-class Reader:
-    """Computes what mathematics says, as a reader does: sizes must fit, too."""
-
-    def __init__(self, symbols):
-        self.symbols = symbols
-        self.tokens = []
-        self.at = 0
-
-    def sides(self, pieces):
-        """Return the values of the sides of equations in `pieces`."""
-        self.tokens, self.at = list(flat(pieces)), 0
-        values = [self.sum()]
-        while self.peek() in (Sign("equals"), Sign("approx")):
-            self.take()
-            values.append(self.sum())
-        assert self.peek() is None, f"cannot read on at {self.tokens[self.at :]}"
-        return values
-
-    def peek(self):
-        return self.tokens[self.at] if self.at < len(self.tokens) else None
-
-    def take(self):
-        self.at += 1
-        return self.tokens[self.at - 1]
-
-    def sum(self):
-        value = self.product()
-        while self.peek() in (Sign("plus"), Sign("minus")):
-            sign = 1 if self.take() == Sign("plus") else -1
-            value = value + sign * alike(value, self.product())
-        return value
-
-    def product(self):
-        sign = 1
-        if self.peek() == Sign("negative"):
-            self.take()
-            sign = -1
-        value = self.factor()
-        while True:
-            token = self.peek()
-            if token == Sign("odot"):
-                self.take()
-                value = value * alike(value, self.factor())
-            elif token == Sign("dot"):
-                self.take()
-                value = times(value, self.factor())
-            elif token is None or token == ")" or isinstance(token, Sign):
-                return sign * value
-            else:
-                value = times(value, self.factor())
-
-    def factor(self):
-        token = self.take()
-        if isinstance(token, Function):
-            return FUNCTIONS[token.name](self.factor())
-        if token == "(":
-            value = self.sum()
-            assert self.take() == ")"
-        elif isinstance(token, Matrix):
-            value = np.array([[float(c[0].text) for c in row] for row in token.rows])
-        elif isinstance(token, Number):
-            value = np.array([[float(token.text)]])
-        else:
-            value = self.symbols[replace(token, tone="")]
-        if self.peek() == Sign("transposed"):
-            self.take()
-            value = value.T
-        return value
-
-
-FUNCTIONS = {
-    "tanh": np.tanh,
-    "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
-    "relu": lambda a: np.maximum(a, 0),
-}
-
-
-def alike(value, other):
-    """Return `other`, which must have the size of `value`; 1 is a vector of ones."""
-    fits = value.shape == other.shape or (value == 1).all()
-    assert fits, f"{value.shape} beside {other.shape}"
-    return other
-
-
-def times(left, right):
-    """Return a product of matrices, or of a matrix and a number."""
-    if 1 == left.size or 1 == right.size:
-        return left * right
-    assert left.shape[1] == right.shape[0], f"{left.shape} times {right.shape}"
-    return left @ right
-
-
-def flat(pieces):
-    """Yield the pieces and the brackets, as they stand on the lines."""
-    for piece in pieces:
-        if isinstance(piece, Brackets):
-            yield from ["("] if piece.opened else []
-            yield from flat(piece.body)
-            yield from [")"] if piece.closed else []
-        else:
-            yield piece
-
-
-def meanings(page, *, row):
-    """Return the value of every symbol of a page."""
-    trace = page.trace
-    net = trace.net
-    notation = Notation.of(net.cell, page.options)
-    found = {}
-
-    def vector(symbol, elements):
-        column = np.array(elements, dtype=float).reshape(-1, 1)
-        found[replace(symbol, tone="")] = column.T if row else column
-
-    for place in net.places:
-        for t in range(len(INPUT)):
-            names = Names.at(net, notation, place, t)
-            for p in net.cell.parameters:
-                values = net.parameters[place][p.name].astype(float)
-                if values.shape[1] == 1:
-                    vector(names.symbol(p), values)
-                else:
-                    found[replace(names.symbol(p), tone="")] = values
-            below = [(place[0] - 1, direction) for direction in net.directions]
-            outputs = [trace[*b, t].h.decimal(12) for b in below if place[0]]
-            vector(names.symbol(x), np.concatenate(outputs) if outputs else INPUT[t])
-            for line in net.cell.equations:
-                quantity = getattr(trace[*place, t], line.name).decimal(12)
-                vector(names.symbol(line.target), quantity)
-            for state, size in net.state_sizes.items():
-                before = t + 1 if place[1] == "reverse" else t - 1
-                known = 0 <= before < len(INPUT)
-                step = trace[*place, before if known else t]
-                value = getattr(step, state).decimal(12) if known else [0] * size
-                vector(names.state(state, before=True), value)
-    return found
-
-
-def equations(page):
-    """Yield the equations of the steps, each with its lines joined."""
-    in_step = False
-    for block in page.document.blocks:
-        if isinstance(block, Heading):
-            in_step = block.origin is not None
-        if not in_step or not isinstance(block, Equations):
-            continue
-        whole = ()
-        for line in block.lines:
-            if line.left and whole:
-                yield whole
-                whole = ()
-            relation = () if line.relation is None else (Sign(line.relation),)
-            whole = (*whole, *line.left, *relation, *line.right)
-        yield whole
-
-
-@pytest.mark.parametrize(
-    ("vectors", "notation"),
-    [("column", "cho"), ("row", "pytorch"), ("row", "goodfellow")],
-)
-@pytest.mark.parametrize("name", CELLS)
-def test_every_line_is_true(name, vectors, notation):
-    """Read as matrix algebra, all sides are one value: nothing is transposed amiss."""
-    net = CELLS[name]()
-    page = symrnn.derive(net, INPUT, vectors=vectors, notation=notation, digits=6)
-    reader = Reader(meanings(page, row=vectors == "row"))
-    lines = 0
-    for equation in equations(page):
-        first, *others = reader.sides(equation)
-        for other in others:
-            assert first.shape == other.shape, tex(equation)
-            assert np.abs(first - other).max() < 1e-4, tex(equation)
-        lines += len(others)
-    assert lines >= 4 * len(net.cell.equations) * len(INPUT)
-
-
-def test_what_is_read_as_columns_is_not_true_of_rows():
-    """The reader of the test above does find what does not fit."""
-    page = symrnn.derive(CELLS["lstm"](), INPUT, vectors="row")
-    with pytest.raises(AssertionError, match="times"):
-        Reader(meanings(page, row=False)).sides(next(equations(page)))
-
-
-def test_rows_are_what_torch_computes():
-    """W is printed as the reader multiplies it; among the parameters, as it is stored."""
-    page = symrnn.derive(CELLS["rnn"](), INPUT, vectors="row")
-    text = page.markdown()
-    assert "Vectors are rows." in text
-    multiplied = r"x_{1} W_{ih}^{\top} + b_{ih} + h_{0} W_{hh}^{\top} + b_{hh}"
-    assert rf"h_{{1}} &= \mathrm{{relu}}({multiplied})" in text
-    net = page.trace.net
-    stored = net.parameters[0, "forward"]["W_ih"]
-    rows = matrix_of(page, "W_ih", Display)
-    assert [[float(v) for v in row] for row in stored.tolist()] == rows
-    assert [list(column) for column in zip(*rows, strict=True)] == matrix_of(
-        page, "W_ih", Equations
-    )
-
-
-def matrix_of(page, quantity, block):
-    """Return the numbers of a quantity's first appearance in blocks of a kind."""
-    for found in page.document.blocks:
-        if not isinstance(found, block):
-            continue
-        lines = (
-            found.lines if block is Display else [line.right for line in found.lines]
-        )
-        for piece in (piece for line in lines for piece in flat(line)):
-            origin = getattr(piece, "origin", None)
-            if origin is not None and origin.quantity == quantity:
-                return [[float(cell[0].text) for cell in row] for row in piece.rows]
-    raise AssertionError(f"{quantity} is not printed")
-
-
-# --- colours ------------------------------------------------------------------------
-
-GATES = "abcdef"
-ALL = palette(GATES).values()
-
-
-def test_colours_can_be_read():
-    """Text has the contrast of WCAG AA on paper and on a dark screen."""
-    assert len(set(ALL)) == len(GATES)
-    for colour in ALL:
-        assert contrast(f"#{colour.light}", f"#{PAPER}") >= 4.5
-        assert contrast(f"#{colour.dark}", f"#{NIGHT}") >= 4.5
-
-
-def linear(colour):
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)]
-    return [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-
-
-def lab(rgb):
-    """Return a colour in CIELAB; its distances are those that the eye sees."""
-    to_xyz = [
-        [0.4124, 0.3576, 0.1805],
-        [0.2126, 0.7152, 0.0722],
-        [0.0193, 0.1192, 0.9505],
-    ]
-    white = (0.9505, 1.0, 1.089)
-    ratios = [v / w for v, w in zip(np.array(to_xyz) @ rgb, white, strict=True)]
-    f = [r ** (1 / 3) if r > 0.008856 else 7.787 * r + 16 / 116 for r in ratios]
-    return 116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])
-
-
-SEEN_BY = {
-    "everyone": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
-    "protanopes": [
-        [0.152286, 1.052583, -0.204868],
-        [0.114503, 0.786281, 0.099216],
-        [-0.003882, -0.048116, 1.051998],
-    ],
-    "deuteranopes": [
-        [0.367322, 0.860646, -0.227968],
-        [0.280085, 0.672501, 0.047413],
-        [-0.011820, 0.042940, 0.968881],
-    ],
-}
-"""Machado, Oliveira & Fernandes (2009), severity 1: on linear RGB."""
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("eyes", SEEN_BY)
-def test_all_eyes_tell_gates_apart(eyes, scheme):
-    """Two gates differ in colour, and a gate from the ink; 2.3 is just noticeable."""
-    colours = [getattr(colour, scheme) for colour in ALL]
-    ink = {"light": "1B1F24", "dark": "E6E8EB"}[scheme]
-    seen = [np.array(SEEN_BY[eyes]) @ linear(colour) for colour in (*colours, ink)]
-    points = [lab(np.clip(rgb, 0, 1)) for rgb in seen]
-    assert min(math.dist(a, b) for a, b in combinations(points[:4], 2)) > 33
-    assert min(math.dist(a, b) for a, b in combinations(points, 2)) > 27
-
-
-@pytest.mark.parametrize("name", CELLS)
-def test_gates_have_colours_and_states_have_none(name):
-    """Whatever the cell: a gate and what it alone is computed with have one tone."""
-    cell = CELLS[name]().cell
-    symbols = Notation.of(cell, Options()).symbols
-    gates = [line.name for line in cell.equations if line.name not in cell.states]
-    for line in cell.equations:
-        assert symbols[line.name].tone == (line.name if line.name in gates else "")
-    assert symbols["x"].tone == ""
-    for p in cell.parameters:
-        users = [e.name for e in cell.equations if e.value.has(p)]
-        alone = users[0] if len(users) == 1 and users[0] in gates else ""
-        assert symbols[p.name].tone == alone
-    page = symrnn.derive(CELLS[name](), INPUT, detail="summary")
-    assert list(tones_of(page.document)) == gates
 
 
 # --- on paper -----------------------------------------------------------------------
