@@ -6,7 +6,7 @@ Large values are shortened before anything of them is computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import Any
@@ -70,6 +70,23 @@ _MOST_ROWS = 8
 _MOST_MATRICES = 4
 _MOST_STEPS = 4
 _MOST_LAYERS = 3
+_LAYER_COLUMNS = {
+    "layer": "l",
+    "direction": "l",
+    "judged": "r",
+    "beyond": "r",
+    "largest": "r",
+    "where it is largest": "l",
+}
+_RESULT_COLUMNS = {
+    "result": "l",
+    "shape": "l",
+    "elements": "r",
+    "beyond": "r",
+    "max ulps": "r",
+    "max error": "r",
+    "rounded right": "r",
+}
 _SMALL, _LARGE = fmpq(1, 1000), 10**6
 
 
@@ -146,7 +163,7 @@ def _(unrolled: Unrolled) -> Iterator[Block]:
             title = place_title(net, place)
             if title:
                 yield Paragraph((f"{title}:",), leads=True)
-            yield Equations(tuple(_lines(unrolled, place)))
+            yield from _steps(unrolled, place)
 
 
 @_blocks.register
@@ -154,7 +171,7 @@ def _(step: UnrolledStep) -> Iterator[Block]:
     yield Equations(tuple(_step_lines(step)))
 
 
-def _lines(unrolled: Unrolled, place: Place) -> Iterator[Line]:
+def _steps(unrolled: Unrolled, place: Place) -> Iterator[Block]:
     """Yield the equations of the first steps of a direction, and of the last."""
     order = list(range(unrolled.steps))
     if place[1] == "reverse":
@@ -162,9 +179,9 @@ def _lines(unrolled: Unrolled, place: Place) -> Iterator[Line]:
     shown = [order[i] for i in selected(len(order), _MOST_STEPS)]
     for t in with_gaps(shown, order):
         if isinstance(t, Gap):
-            yield Line((), None, (Sign("vdots"),))
+            yield Display(((Sign("vdots"),),))
         else:
-            yield from _step_lines(unrolled[(*place, t)])
+            yield from _blocks(unrolled[(*place, t)])
 
 
 def _step_lines(step: UnrolledStep) -> Iterator[Line]:
@@ -304,15 +321,23 @@ def _counted(count: int, noun: str) -> str:
 def _(report: Report) -> Iterator[Block]:
     yield Paragraph((Strong(sentence(report)),))
     yield Paragraph((f"{report.subject}: {report.network}, {report.dtype}.",))
-    for headings, rows, align in (
-        (LAYER_HEADINGS, layer_rows(report), "llrrrrrl"),
-        (RESULT_HEADINGS, result_rows(report), "llrrrrrrr"),
-    ):
-        if rows:
-            yield Table(
-                tuple((name,) for name in headings),
-                tuple(tuple((text,) for text in row) for row in rows),
-                align,
-            )
+    if report.layers:
+        yield _table(LAYER_HEADINGS, layer_rows(report), _LAYER_COLUMNS)
+    if report.tensors:
+        yield _table(RESULT_HEADINGS, result_rows(report), _RESULT_COLUMNS)
     for statement in report.statements:
         yield Paragraph((Strong(statement.kind.capitalize()), f": {statement.text}"))
+
+
+def _table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    columns: Mapping[str, str],
+) -> Table:
+    """Return the columns of a report's table that have room on a page."""
+    shown = [headings.index(name) for name in columns]
+    return Table(
+        tuple((name,) for name in columns),
+        tuple(tuple((row[i],) for i in shown) for row in rows),
+        "".join(columns.values()),
+    )
