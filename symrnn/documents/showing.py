@@ -31,6 +31,7 @@ from symrnn.documents.latex import write_latex
 from symrnn.documents.latex.math import math
 from symrnn.documents.layout import columns_that_fit, selected
 from symrnn.documents.markdown import write_markdown
+from symrnn.documents.matrices import dotted
 from symrnn.documents.model import (
     Block,
     Display,
@@ -54,7 +55,6 @@ from symrnn.documents.opening import (
     shape_text,
 )
 from symrnn.documents.options import Options
-from symrnn.documents.printed import dotted
 from symrnn.documents.selection import Gap, Selection, with_gaps
 from symrnn.documents.summary import all_states
 from symrnn.errors import SymrnnError

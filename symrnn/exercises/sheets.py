@@ -161,7 +161,7 @@ class _Asked(Values):
         math = super().state(place, t, b, state, unit)
         if t < self.first:
             return math
-        return (self._blank(math[0], place, t, self._target(state), unit),)
+        return (self._blank(math[0], place, t, self.results.target(state), unit),)
 
     def _is_computed(self, node: MatrixExpr) -> bool:
         if isinstance(node, Constant) or node in self.net.cell.parameters:
@@ -173,17 +173,18 @@ class _Asked(Values):
     def _blank(
         self, printed: Any, place: Place, t: int, node: MatrixExpr, unit: int
     ) -> Blank:
-        array = self._at(self.trace, place, t, 0, node)
-        exact = self._known(place, t, 0, node)(unit, 0)
-        if isinstance(exact, fmpq):
-            value = f"{exact.p}/{exact.q}"
+        numbers = self.results.exact(place, t, 0, node)
+        exact = numbers.at(unit, 0)
+        if isinstance(exact.known, fmpq):
+            value = f"{exact.known.p}/{exact.known.q}"
         else:
-            value = array[unit, 0].decimal(places=_KNOWN)
+            assert exact.value is not None
+            value = exact.value.decimal(places=_KNOWN)
         answer = Answer(
             printed=printed.text,
             node=self._names.get(node, str(node)),
             step=t + 1,
-            unit=unit + 1 if array.shape[0] > 1 else 0,
+            unit=unit + 1 if numbers.shape[0] > 1 else 0,
             value=value,
         )
         self.answers[answer.key] = answer
