@@ -15,6 +15,7 @@ from tests.require import require_module
 from tests.test_documents_cases import (
     DIFFICULT,
     GOLDEN,
+    GOLDEN_FILES,
     compile_latex,
     complaints,
     derive_golden,
@@ -25,7 +26,7 @@ from tests.test_documents_cases import (
 
 
 @pytest.mark.parametrize("suffix", [".md", ".tex", ".html", ".ipynb"])
-@pytest.mark.parametrize("case", [*GOLDEN, "lstm_packed"])
+@pytest.mark.parametrize("case", GOLDEN_FILES)
 def test_documents_are_as_reviewed(case, suffix, golden):
     """No page has changed since somebody read it."""
     if suffix == ".ipynb":
