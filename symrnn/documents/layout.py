@@ -189,19 +189,30 @@ def fill(left: Math, parts: Sequence[Line], indent: float) -> list[Line]:
         indent: Width of what stands to the left of the relations.
     """
     lines: list[Line] = []
+    widths: list[float] = []  # measured once: it is most of the work
     for part in parts:
+        own = width(part.right)
         if not lines:
             lines.append(Line(left, part.relation, part.right))
+            widths.append(own)
             continue
         last = lines[-1]
         assert part.relation is not None
-        joined = (*last.right, Sign(part.relation), *part.right)
+        relation = Sign(part.relation)
+        together = widths[-1] + width((relation,)) + own
         is_value = len(part.right) == 1 and isinstance(part.right[0], Matrix | Number)
-        if width(joined) + indent <= (LINE if is_value else _COMFORT):
+        if together + indent <= (LINE if is_value else _COMFORT):
+            joined = (*last.right, relation, *part.right)
             lines[-1] = Line(last.left, last.relation, joined)
+            widths[-1] = together
         else:
             lines.append(Line((), part.relation, part.right))
-    return [piece for line in lines for piece in _broken(line, LINE - indent)]
+            widths.append(own)
+    room = LINE - indent
+    found: list[Line] = []
+    for line, own in zip(lines, widths, strict=True):
+        found += [line] if own <= room else _broken(line, room)
+    return found
 
 
 def _broken(line: Line, room: float) -> list[Line]:
