@@ -56,7 +56,9 @@ def test_demo_writes_and_says_all(tmp_path, monkeypatch, torch):
     result = run()
     assert 0 == result.exit_code
     written = {path.name for path in (tmp_path / "symrnn-demo").iterdir()}
-    assert {f"{n}.{s}" for n in NAMES for s in ("tex", "md", "html", "ipynb")} == written
+    assert {
+        f"{n}.{s}" for n in NAMES for s in ("tex", "md", "html", "ipynb")
+    } == written
     assert {"symrnn-demo"} == {path.name for path in tmp_path.iterdir()}
     assert 6 == result.stdout.count(" holds ")
     assert "every printed output is reproduced within rounding, 43 of" in result.stdout
