@@ -121,7 +121,8 @@ class Blocks:
         drawn = picture(
             figure, self.tex.math, width=self.figure_width, height=self.figure_height
         )
-        lines = [r"\begin{center}", drawn, r"\end{center}\nopagebreak"]
+        # No page may end between the drawing and its words: `center` lets it.
+        lines = [r"\medskip{\centering", drawn, r"\par}\nobreak\medskip"]
         if self.asks_for_tikz:
             lines = [r"\ifcsname tikzpicture\endcsname", *lines, r"\fi"]
         return "\n".join([*lines, rf"{{\small {self.text(figure.caption)}\par}}"])
