@@ -202,6 +202,7 @@ def test_functions_have_their_letters():
         (r"\mathcal{W}_{\alpha}", Symbol(r"\mathcal{W}", r"\alpha")),
         (r"\mathcal{w}", None),  # the font has capitals alone
         (r"\tilde{\hat{h}}", None),
+        (r"\vec{h}", None),  # an arrow is a direction
         ("h'", Symbol("h'")),
         ("hidden_2", Symbol("hidden", "2")),
         ("W_{}", None),
@@ -238,7 +239,7 @@ GREEK = (
     r"\mu\nu\xi\pi\rho\sigma\tau\upsilon\phi\varphi\chi\psi\omega\Gamma\Delta\Theta\Lambda"
     r"\Xi\Pi\Sigma\Upsilon\Phi\Psi\Omega\ell"
 )
-ABOVE = r"\tilde\hat\bar\vec\dot\mathbf\mathrm\mathcal\mathit\boldsymbol"
+ABOVE = r"\tilde\hat\bar\dot\mathbf\mathrm\mathcal\mathit\boldsymbol"
 HARMLESS = set(re.findall(r"\\[A-Za-z]+", GREEK + ABOVE))
 
 OTHERS = [*r"{}_^'W1,%#$&~é ", "\\\\", r"\input", r"\def", "ih", "{W}", "{ih}"]
@@ -270,6 +271,16 @@ def test_long_nonsense_is_refused_at_once():
         with pytest.raises(SourceError):
             read_symbol(latex)
     assert time.perf_counter() - start < 1
+
+
+def test_letters_are_the_same_everywhere():
+    """Tables and the drawing have the letters of the equations, accents in place."""
+    letters = {"h": r"\hat{s}", "c": "s"}
+    page = symrnn.derive(CELLS["lstm"](), INPUT, notation=letters)
+    assert "| Features of the state $s$ | 4 |" in page.markdown()
+    assert r"| Features of the state $\hat{s}$ | 4 |" in page.markdown()
+    labels = re.findall(r'<text[^>]* class="letter"[^>]*>([^<]+)<', page.html())
+    assert {"\u015d", "s", "x"} <= set(labels)
 
 
 # --- on paper -----------------------------------------------------------------------

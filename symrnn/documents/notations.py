@@ -157,13 +157,15 @@ _FONT = (
     rf"(?:\\(?:mathbf|mathrm|mathit|boldsymbol)\{{{_LETTER}\}}|\\mathcal\{{[A-Z]+\}}|"
     rf"{_LETTER})"
 )
-_BASE = rf"(?:\\(?:tilde|hat|bar|vec|dot)\{{{_FONT}\}}|{_FONT})'*"
+_BASE = rf"(?:\\(?:tilde|hat|bar|dot)\{{{_FONT}\}}|{_FONT})'*"
 _SCRIPT = rf"(?:\{{(?=[^}}]*\w)((?:[A-Za-z0-9,']|{_GREEK} ?)+)\}}|([A-Za-z0-9]))"
 _SYMBOL = re.compile(rf"({_BASE})(?:_{_SCRIPT})?(?:\^{_SCRIPT})?")
 
 
 def read_symbol(latex: Any) -> Symbol:
     r"""Read a symbol: a letter, perhaps with an accent, a subscript and a superscript.
+
+    An arrow is no accent: above letters, arrows are the directions of a network.
 
     Raises:
         SourceError: It is anything else.

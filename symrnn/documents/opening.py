@@ -51,7 +51,7 @@ def opening(values: Values) -> Iterator[Block]:
     """Yield everything that comes before the first sequence."""
     parameters = list(_parameters(values))
     yield Heading(2, ("The network",))
-    yield architecture(values.net, values.trace.inputs)
+    yield architecture(values.net, values.trace.inputs, values.notation)
     yield Heading(2, ("Equations",))
     yield from network_equations(values.net, values.notation)
     if values.options.graph:
@@ -86,7 +86,9 @@ def _row(name: str, *content: Inline) -> tuple[tuple[Inline, ...], ...]:
     return (name,), content
 
 
-def architecture(net: Network, inputs: Inputs | None = None) -> Table:
+def architecture(
+    net: Network, inputs: Inputs | None = None, notation: Notation | None = None
+) -> Table:
     """Return the sizes of a network, and of what it ran on, if it did."""
     directions = "forward and reverse" if net.bidirectional else "forward"
     rows = [
@@ -95,10 +97,8 @@ def architecture(net: Network, inputs: Inputs | None = None) -> Table:
         _row("Directions", directions),
         _row("Features of the input", str(net.input_size)),
     ]
-    rows += [
-        _row(f"Features of the state {state}", str(size))
-        for state, size in net.state_sizes.items()
-    ]
+    for state, size in net.state_sizes.items():
+        rows.append((_state_features(state, notation), (str(size),)))
     count = sum(a.size for arrays in net.parameters.values() for a in arrays.values())
     rows.append(_row("Parameters", f"{count:,}".replace(",", " ")))
     if inputs is not None:
@@ -110,6 +110,13 @@ def architecture(net: Network, inputs: Inputs | None = None) -> Table:
     if net.dtype:
         rows.append(_row("Number format", net.dtype))
     return Table((("Property",), ("Value",)), tuple(rows), "ll")
+
+
+def _state_features(state: str, notation: Notation | None) -> tuple[Inline, ...]:
+    symbol = notation.symbols[state] if notation else Symbol(state)
+    if symbol == Symbol(state):
+        return (f"Features of the state {state}",)
+    return "Features of the state ", Formula((symbol,))
 
 
 # --- equations and notation ---------------------------------------------------------

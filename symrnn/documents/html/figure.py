@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -204,7 +205,7 @@ def _runs(label: Math) -> Iterator[_Run]:
 
 def _symbol_runs(symbol: Symbol) -> Iterator[_Run]:
     base = plain_latex(symbol.base)
-    kind = "letter" if len(base) == 1 else "sign"
+    kind = "letter" if len(_printed(base.rstrip("′"))) == 1 else "sign"
     wide = _wide(base)
     yield _Run(
         base, wide, wide + (2 if symbol.arrow else 0), kind=kind, arrow=symbol.arrow
@@ -218,7 +219,13 @@ def _symbol_runs(symbol: Symbol) -> Iterator[_Run]:
         yield _Run(sup, _wide(sup) * ratio, scripts, -8, _SMALL, "script")
 
 
+def _printed(text: str) -> str:
+    """Leave out the accents, which stand above a letter."""
+    return "".join(c for c in text if not unicodedata.combining(c))
+
+
 def _wide(text: str) -> float:
+    text = _printed(text)
     narrow = len(re.findall(r"[(),.ijlt|]", text))
     return _SIZE * (0.52 * (len(text) - narrow) + 0.33 * narrow)
 

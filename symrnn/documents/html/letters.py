@@ -87,6 +87,10 @@ _ACCENTS = {
     "grave": "`", "hat": "^", "tilde": "~", "vec": "→", "widehat": "^", "widetilde": "~",
     "overline": "¯", "overrightarrow": "→", "overleftarrow": "←",
 }  # fmt: skip
+_COMBINING = str.maketrans({
+    "´": "\u0301", "¯": "\u0304", "˘": "\u0306", "ˇ": "\u030c", "¨": "\u0308", "˙": "\u0307",
+    "`": "\u0300", "^": "\u0302", "~": "\u0303",
+})  # fmt: skip
 _WIDE = {"widehat", "widetilde", "overline", "overrightarrow", "overleftarrow"}
 _UPRIGHT = {"mathrm", "text", "textrm", "textup", "operatorname", "mbox", "mathop"}
 _ALPHABETS = {
@@ -121,12 +125,17 @@ def read_latex(latex: str) -> Markup:
 
 
 def plain_latex(latex: str) -> str:
-    r"""Return the LaTeX of a name as letters alone.
+    r"""Return the LaTeX of a name as letters alone, an accent in one with its letter.
 
     >>> plain_latex(r"\mathrm{output}"), plain_latex("h"), plain_latex(r"\sigma")
     ('output', 'h', 'σ')
+    >>> plain_latex(r"\hat{s}")
+    'ŝ'
     """
-    return "".join(read_latex(latex).striptags().split())
+    markup = read_latex(latex)
+    letters = "".join(markup.striptags().split())
+    accented = letters.translate(_COMBINING) if "<mover" in markup else letters
+    return unicodedata.normalize("NFC", accented)
 
 
 def row(*parts: Markup) -> Markup:
