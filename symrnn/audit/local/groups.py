@@ -20,7 +20,15 @@ from symrnn.network import Network, Place
 from symrnn.numbers import Exact
 from symrnn.program import execute, lower
 
-__all__ = ["Ball", "Group", "Layer", "concatenate", "split_work", "take"]
+__all__ = [
+    "Ball",
+    "Group",
+    "Layer",
+    "concatenate",
+    "side_by_side",
+    "split_work",
+    "take",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,6 +60,25 @@ def concatenate(balls: Sequence[Ball], axis: int = 0) -> Ball:
         return mid, None
     filled = [np.zeros_like(m) if r is None else r for m, r in balls]
     return mid, np.concatenate(filled, axis=axis)
+
+
+def side_by_side(columns: Sequence[Sequence[Ball]], ones: int) -> Ball:
+    """Return balls that are given in parts as the columns of one, and columns of ones."""
+    if any(rad is not None for parts in columns for _, rad in parts):
+        whole = [concatenate(parts) for parts in columns]
+        unit: Ball = (np.ones((len(whole[0][0]), ones)), None)
+        return concatenate([*whole, unit], axis=1)
+    height = sum(len(mid) for mid, _ in columns[0])
+    found = np.empty((height, sum(p[0][0].shape[1] for p in columns) + ones))
+    found[:, found.shape[1] - ones :] = 1
+    left = 0
+    for parts in columns:
+        right, top = left + parts[0][0].shape[1], 0
+        for mid, _ in parts:  # copied once, and not joined before that
+            found[top : top + len(mid), left:right] = mid
+            top += len(mid)
+        left = right
+    return found, None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

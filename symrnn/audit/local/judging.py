@@ -31,7 +31,14 @@ from symrnn.audit.local.departures import (
     measure_distances,
 )
 from symrnn.audit.local.floating import Floating, FloatingDomain
-from symrnn.audit.local.groups import Ball, Group, concatenate, split_work, take
+from symrnn.audit.local.groups import (
+    Ball,
+    Group,
+    concatenate,
+    side_by_side,
+    split_work,
+    take,
+)
 from symrnn.audit.subjects.observed import Observed
 from symrnn.inputs import Inputs
 from symrnn.network import Network, Place
@@ -194,21 +201,23 @@ class _Judge:
     def _multiply(self, block: Block) -> Registers:
         """Return the inputs of some steps, and all that is affine in them."""
         x = [take(self.group.x, (t, slice(width))) for t, width in block]
-        before = [self._before(t, width) for t, width in block]
+        before = [part for t, width in block for part in self._before(t, width)]
         leaves = {
-            self.program.x: concatenate(x),
-            self.program.previous[self.layer.first]: concatenate(before),
+            self.program.x: x,
+            self.program.previous[self.layer.first]: before,
         }
-        registers = {leaf: self._atom(ball) for leaf, ball in leaves.items()}
+        registers = {
+            leaf: self._atom(concatenate(balls))
+            for leaf, balls in leaves.items()
+            if leaf in self.phases.read
+        }
         inputs: dict[Any, Floating] = {}
         with self.domain.context():  # which belongs to a thread
             for affine in self.phases.affine:
                 key = (affine.leaves, len(affine.constants))
                 if key not in inputs:
-                    rows = [leaves[leaf] for leaf in affine.leaves]
-                    if key[1]:
-                        rows.append((np.ones((len(rows[0][0]), key[1])), None))
-                    joined = concatenate(rows, axis=1) if len(rows) > 1 else rows[0]
+                    parts = [leaves[leaf] for leaf in affine.leaves]
+                    joined = side_by_side(parts, ones=key[1])
                     inputs[key] = self.domain.factor(
                         self._atom(joined), self.coarseness
                     )
@@ -220,18 +229,18 @@ class _Judge:
         mid, rad = ball
         return self.domain.atom(mid.T, None if rad is None else rad.T)
 
-    def _before(self, t: int, width: int) -> Ball:
-        """Return the subject's own first state before step `t`."""
+    def _before(self, t: int, width: int) -> list[Ball]:
+        """Return the subject's own first state before step `t`, in parts."""
         output, initial = self.group.output, self.group.initial[self.layer.first]
         started = 0  # how many sequences have a step before
         if self.layer.place[1] == "forward":
             before, started = t - 1, width if t > 0 else 0
         elif t + 1 < len(self.group.widths):
             before, started = t + 1, self.group.widths[t + 1]
-        rest = take(initial, slice(started, width))
-        return (
-            concatenate([(output[before, :started], None), rest]) if started else rest
-        )
+        parts: list[Ball] = [(output[before, :started], None)] if started else []
+        if started < width or not parts:
+            parts.append(take(initial, slice(started, width)))
+        return parts
 
     def _judge_part(self, part: Block, registers: Registers) -> None:
         registers = self.layer.parameters | registers

@@ -41,6 +41,7 @@ class Phases:
         hidden: The register of each hidden state.
         wanted: What the last reads, and the states.
         kept: What the last two read, and the states.
+        read: What the last three read, and the states.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Phases:
         self.after = tuple(i for i in program.step if i not in recursion)
         self.wanted = _operands(self.after) | states
         self.kept = _operands(self.recursion) | self.wanted
+        self.read = _operands(self.ahead) | self.kept
 
 
 def _find_affine(program: Program, whole_sums: bool) -> dict[int, Affine]:
