@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -425,7 +424,7 @@ def test_a_terminal_without_unicode(folder):
     assert rb"1\xd72" in result.stdout
 
 
-def test_help_is_quick_and_light():
+def test_help_is_light():
     """It imports neither rich nor anything that computes."""
     code = (
         "import sys\nfrom symrnn.cli import main\n"
@@ -433,10 +432,8 @@ def test_help_is_quick_and_light():
         "heavy = {'flint', 'numpy', 'rich', 'sympy', 'torch'} & set(sys.modules)\n"
         "print(sorted(heavy))"
     )
-    start = time.perf_counter()
     result = run_apart(code=code)
     assert "[]" == result.stdout.splitlines()[-1]
-    assert 3 > time.perf_counter() - start  # 0.1 s on a machine with nothing else to do
 
 
 # --- files of arrays, and the way back to torch -------------------------------------
