@@ -2,8 +2,11 @@
 """LaTeX under three engines: nothing runs off a page or a slide, nothing is missing."""
 
 import re
+from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import symrnn
 from symrnn.cells import gru, lstm, rnn
@@ -60,6 +63,17 @@ STRAINS = {
     },
     "significant": (GOLDEN["lstm"][0], SEQUENCE[:2], {"rounding": "significant"}),
     "fractions": (GOLDEN["gru"][0], SEQUENCE[:2], {"numbers": "fraction"}),
+    "40 digits": (GOLDEN["rnn_hidden_size_two"][0], SEQUENCE[:3], {"digits": 40}),
+    "150 digits in rows": (
+        GOLDEN["gru"][0],
+        SEQUENCE[:2],
+        {"digits": 150, "vectors": "row", "numbers": "closed"},
+    ),
+    "90 digits of every product": (
+        GOLDEN["rnn_hidden_size_two"][0],
+        SEQUENCE[:2],
+        {"digits": 90, "detail": "scalars"},
+    ),
     "closed": (GOLDEN["rnn_hidden_size_two"][0], SEQUENCE[:2], {"numbers": "closed"}),
     "rows": (GOLDEN["lstm"][0], SEQUENCE[:2], {"vectors": "row"}),
     "scalars": (GOLDEN["gru"][0], SEQUENCE[:2], {"detail": "scalars"}),
@@ -81,6 +95,7 @@ FRAMES = [
     "rows",
     "scalars",
     "many columns",
+    "90 digits of every product",
 ]
 
 
@@ -169,6 +184,50 @@ def test_standalone_needs_amsmath_alone(documents, tmp_path, pdflatex):
     log = compile_latex(tmp_path, without, pdflatex, runs=1)
     assert "Overfull" not in log
     assert not re.search(r"/(tikz|geometry|lmodern|booktabs|longtable)\.sty", log)
+
+
+# --- numbers longer than a line -----------------------------------------------------
+
+
+@given(
+    st.from_regex(
+        r"-?(0|[1-9][0-9]{0,90})(\.[0-9]{1,90})?(e[+-][0-9]{1,9})?", fullmatch=True
+    ),
+    st.integers(0, 100),
+)
+def test_lines_of_a_number_are_the_number(text, most):
+    """Nothing is lost or repeated, and no line is longer than it may be."""
+    lines = Number(text, most=most).lines()
+    assert text == "".join(lines)
+    if not most or len(text) <= most:
+        assert (text,) == lines
+    exponent = len(text) - len(text.partition("e")[0])
+    longest = max(map(len, lines))
+    assert not most or longest <= max(most, len("-0.") + 10) + exponent
+
+
+def unbroken(latex):
+    """Undo the breaking of numbers in TeX's notation."""
+    broken = r"\\begin\{array\}\{@\{\}l@\{\}\} (.*?) \\end\{array\}"
+
+    def joined(match):
+        return re.sub(r" \\\\ \\phantom\{[-0-9.]*\}", "", match[1])
+
+    return re.sub(broken, joined, latex)
+
+
+@pytest.mark.parametrize("options", [{}, {"vectors": "row"}, {"detail": "scalars"}])
+def test_broken_numbers_have_all_their_digits(options):
+    """Markdown, whose lines scroll, has the same numbers in one piece."""
+    page = symrnn.derive(
+        GOLDEN["lstm"][0](), SEQUENCE[:2], digits=130, graph=False, **options
+    )
+    latex = page.latex()
+    assert "phantom" in latex
+    long = r"-?[0-9]\.[0-9]{20,}"
+    expected = Counter(re.findall(long, page.markdown()))  # wide tables are in parts
+    assert expected.total() > 50
+    assert expected == Counter(re.findall(long, unbroken(latex)))
 
 
 # --- forms --------------------------------------------------------------------------

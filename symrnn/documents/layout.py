@@ -35,6 +35,7 @@ __all__ = [
     "columns_that_fit",
     "fill",
     "height",
+    "matrix_room",
     "pack",
     "selected",
     "text_width",
@@ -77,8 +78,7 @@ def width(math: Math) -> float:
 def _piece(piece: Piece) -> float:
     match piece:
         case Number():
-            text = piece.text
-            return len(text) + 0.55 * text.startswith("-") - 0.45 * text.count(".")
+            return max(map(_decimal, piece.lines()))
         case Symbol():
             letters = re.sub(r"\\[A-Za-z]+", "M", piece.base)
             base = sum(1.9 if c.isupper() else 1.1 for c in letters if c.isalnum())
@@ -97,7 +97,16 @@ def _piece(piece: Piece) -> float:
         case Matrix():
             columns = zip(*piece.rows, strict=True)
             inner = sum(max(width(cell) for cell in column) for column in columns)
-            return inner + _COLUMN_GAP * (len(piece.rows[0]) - 1) + _FRAME
+            return inner - matrix_room(len(piece.rows[0]), 0.0)
+
+
+def _decimal(text: str) -> float:
+    return len(text) + 0.55 * text.startswith("-") - 0.45 * text.count(".")
+
+
+def matrix_room(columns: int, room: float) -> float:
+    """Return what a matrix that is `room` wide leaves for its columns together."""
+    return room - _COLUMN_GAP * (columns - 1) - _FRAME
 
 
 def text_width(content: Sequence[Inline]) -> float:
@@ -133,6 +142,8 @@ def _height(piece: Piece) -> float:
     match piece:
         case Blank():
             return 1.6
+        case Number():
+            return float(len(piece.lines()))
         case Fraction():
             return height(piece.top) + height(piece.bottom) + 0.2
         case Brackets():
@@ -152,7 +163,7 @@ def _has_raised(matrix: Matrix) -> bool:
         isinstance(piece, Fraction)
         or piece == Sign("transposed")
         or (isinstance(piece, Symbol) and piece.sup)
-        or (isinstance(piece, Number) and "e" in piece.text)
+        or (isinstance(piece, Number) and ("e" in piece.text or len(piece.lines()) > 1))
         for piece in pieces
     )
 

@@ -10,7 +10,7 @@ are strings already: writers compute nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = [
@@ -110,10 +110,41 @@ class Symbol:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A decimal as it is printed, ``-0.8769``, and which value it is a copy of."""
+    """A decimal as it is printed, ``-0.8769``, and which value it is a copy of.
+
+    Attributes:
+        text: The decimal.
+        origin: The value.
+        most: How many characters a line of paper has room for; 0 for all.
+    """
 
     text: str
     origin: Origin | None = None
+    most: int = field(default=0, repr=False)
+
+    @property
+    def head(self) -> str:
+        """What stands before the digits that are broken into lines: sign, ``0.``."""
+        sign = "-" * self.text.startswith("-")
+        start = len(sign)
+        return (
+            self.text[: start + 2] if self.text[start + 1 : start + 2] == "." else sign
+        )
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the number in lines, broken after whole tens of digits.
+
+        >>> Number("-0.12345678901234567890123", most=16).lines()
+        ('-0.1234567890', '1234567890', '123')
+        """
+        if not self.most or len(self.text) <= self.most:
+            return (self.text,)
+        start, end = len(self.head), len(self.text.partition("e")[0])
+        room = max(1, (self.most - start) // 10) * 10
+        cuts = range(start + room, end, room)
+        return tuple(
+            self.text[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +212,8 @@ def is_tall(math: Math) -> bool:
         if isinstance(piece, Fraction):
             return True
         if isinstance(piece, Matrix) and len(piece.rows) > 1:
+            return True
+        if isinstance(piece, Number) and len(piece.lines()) > 1:
             return True
         if isinstance(piece, Brackets) and is_tall(piece.body):
             return True

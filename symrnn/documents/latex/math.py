@@ -102,7 +102,7 @@ class Tex:
             case Symbol():
                 return self._symbol(piece)
             case Number():
-                return _number(piece.text)
+                return _number(piece)
             case Sign():
                 return _SIGNS[piece.name]
             case Function():
@@ -197,7 +197,16 @@ def _script(text: str) -> str:
     return re.sub(r"(?<![\\A-Za-z{])[A-Za-z]{3,}", r"\\mathrm{\g<0>}", text)
 
 
-def _number(text: str) -> str:
+def _number(number: Number) -> str:
+    first, *more = map(_decimal, number.lines())
+    if not more:
+        return first
+    hidden = rf"\phantom{{{number.head}}}"  # further digits stand below the first ones
+    lines = r" \\ ".join([first, *(hidden + line for line in more)])
+    return rf"\begin{{array}}{{@{{}}l@{{}}}} {lines} \end{{array}}"
+
+
+def _decimal(text: str) -> str:
     mantissa, e, exponent = text.partition("e")
     return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if e else text
 
@@ -210,8 +219,11 @@ def _digits_width(text: str) -> float:
 
 def _apart(cells: list[list[str]]) -> str:
     """Return the end of a row of a matrix: rows with something high stand further apart."""
-    high = any("^" in cell or r"\frac" in cell for row in cells for cell in row)
+    high = any(sign in c for row in cells for c in row for sign in _HIGH)
     return r" \\[0.8ex] " if high else r" \\ "
+
+
+_HIGH = ("^", r"\frac", r"\begin")
 
 
 def _with_centred_dots(cells: list[list[str]]) -> list[list[str]]:

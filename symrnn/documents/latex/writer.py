@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from symrnn.documents.colours import palette, tones_of
 from symrnn.documents.latex.beamer import write_frames
 from symrnn.documents.latex.blocks import INDENT, TABLE_RULES, Blocks
+from symrnn.documents.latex.long_numbers import with_long_numbers_broken
 from symrnn.documents.latex.math import Tex
 from symrnn.documents.latex.text import escape
 from symrnn.documents.model import (
@@ -82,6 +83,7 @@ def write_latex(
         raise UnsupportedError(
             f"form must be one of {', '.join(get_args(Form))} (got {form!r})"
         )
+    document = with_long_numbers_broken(document)
     colours = _colours(document) if colour else {}
     tex = Tex({tone: name for tone, (name, _) in colours.items()})
     definitions = "".join(
