@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import symrnn
@@ -61,6 +61,24 @@ def network(made):
     return symrnn.load(sheet["parameters"], cell=sheet["cell"]), sheet["x"]
 
 
+@st.composite
+def deep(draw):
+    """Exercises of several layers, directions, or both; none is found for some."""
+    layers, bidirectional = draw(st.sampled_from([(2, False), (1, True), (2, True)]))
+    try:
+        return symrnn.exercise(
+            draw(st.sampled_from(["rnn_tanh", "rnn_relu", "gru", "lstm"])),
+            hidden=draw(st.integers(1, 2)),
+            steps=draw(st.integers(1, 3)),
+            layers=layers,
+            bidirectional=bidirectional,
+            difficulty=draw(st.sampled_from(["easy", "medium", "hard"])),
+            seed=draw(st.integers(0, 10**6)),
+        )
+    except symrnn.UnsupportedError:
+        reject()
+
+
 @settings(max_examples=25, deadline=None)
 @given(exercises)
 def test_networks_are_friendly(made):
@@ -86,7 +104,7 @@ def test_networks_are_friendly(made):
 
 
 @settings(max_examples=25, deadline=None)
-@given(exercises)
+@given(st.one_of(exercises, deep()))
 def test_solution_is_the_sheet_filled_in(made):
     """Sheet and solution differ in what is in the blanks, and in nothing else."""
     assert emptied(made.solution.document) == made.sheet.document
@@ -125,6 +143,62 @@ def test_sheets_give_nothing_away(made):
         numbers = {Fraction(n.text) for b in shown[-count:] for n in pieces(b, Number)}
         assert states
         assert numbers <= given
+
+
+@pytest.mark.parametrize(
+    ("size", "steps"),
+    [
+        ({"layers": 2}, {(1, "forward"): {3}, (2, "forward"): {3}}),
+        ({"bidirectional": True}, {(1, "forward"): {3}, (1, "reverse"): {1}}),
+        (
+            {"layers": 2, "bidirectional": True},
+            {
+                (1, "forward"): {3},
+                (1, "reverse"): {1},
+                (2, "forward"): {1, 2, 3},
+                (2, "reverse"): {1, 2, 3},
+            },
+        ),
+    ],
+)
+def test_what_is_computed_from_a_blank_is_asked(size, steps):
+    """Easy sheets work what they can: a value after a blank would give it away."""
+    made = symrnn.exercise("rnn_tanh", seed=5, **size)
+    found = {}
+    for a in made.key["sheets"][0]["answers"]:
+        found.setdefault((a["layer"], a["direction"]), set()).add(a["step"])
+    assert steps == found
+
+
+@settings(max_examples=25, deadline=None)
+@given(deep().filter(lambda made: "easy" not in made.id))
+def test_layers_read_blanks_of_those_below(made):
+    """Where all is asked, a number on the sheet is a weight, an input, 0 or 1."""
+    net, x = network(made)
+    given = {Fraction(v) for row in x for v in row} | {Fraction(0), Fraction(1)}
+    for parameters in net.parameters.values():
+        given |= {Fraction(v) for values in parameters.values() for v in values.ravel()}
+    assert {Fraction(n.text) for n in pieces(made.sheet.document, Number)} <= given
+
+
+@settings(max_examples=20, deadline=None)
+@given(deep())
+def test_keys_have_the_values_of_every_layer(made):
+    """An answer is the quantity at its layer, direction and step, and has its place."""
+    net, x = network(made)
+    trace = symrnn.evaluate(net, x, places=30)
+    half = Fraction(1, 10**29)
+    found = 0
+    for a in made.key["sheets"][0]["answers"]:
+        step = trace[a["layer"] - 1, a["direction"], a["step"] - 1]
+        if a["node"] in step.names:
+            value = step[a["node"]].decimal(places=30)[max(a["unit"] - 1, 0)]
+            assert abs(Fraction(value) - Fraction(a["value"])) <= half
+            assert f"step {a['step']}: {a['node']}" in a["key"]
+            assert ("layer" in a["key"]) == (net.num_layers > 1)
+            assert (a["direction"] in a["key"]) == net.bidirectional
+            found += 1
+    assert found
 
 
 @settings(max_examples=20, deadline=None)
@@ -217,6 +291,10 @@ def test_sheets_have_no_code():
         ({"digits": 13}, "at most 12"),
         ({"cell": "lstm", "hidden": 4, "difficulty": "hard"}, "at most 3"),
         ({"number": 0}, "number"),
+        ({"layers": 4}, "at most 3"),
+        ({"layers": 0}, "layers"),
+        ({"layers": 2, "hidden": 5, "bidirectional": True}, "at most 8 features"),
+        ({"bidirectional": "yes"}, "bool"),
         ({"seed": "7"}, "seed"),
     ],
 )

@@ -164,6 +164,53 @@ def test_follow_gives_points_for_consequences():
     assert not lenient.passed
 
 
+def test_follow_goes_through_layers_and_directions():
+    """Whoever goes on with a wrong state of a layer below loses one point for it."""
+    made = symrnn.exercise(
+        "rnn_relu", hidden=1, inputs=1, steps=2, layers=2, bidirectional=True, seed=1
+    )
+    (sheet,) = made.key["sheets"]
+    weights = sheet["parameters"]
+    form = answered(made, places=12)
+
+    def weight(name, layer, direction, column=0):
+        suffix = "_reverse" * (direction == "reverse")
+        return Fraction(weights[f"weight_{name}_l{layer}{suffix}"][0][column])
+
+    def answer(layer, direction, step, node):
+        return f"layer {layer + 1}, {direction} direction, step {step + 1}: {node}"
+
+    lower = {  # the exact states of the first layer
+        (d, t): Fraction(
+            symrnn.evaluate(made.sheet.trace.net, sheet["x"], exact=True)[0, d, t]
+            .h.exact()[0]
+        )
+        for d in ("forward", "reverse")
+        for t in (0, 1)
+    }  # fmt: skip
+    mistake = answer(0, "reverse", 0, "h")
+    lower["reverse", 0] += 1
+    form["answers"][mistake] = str(lower["reverse", 0])
+    for direction, order in (("forward", (0, 1)), ("reverse", (1, 0))):
+        h = Fraction(0)
+        for t in order:
+            product = sum(
+                weight("ih", 1, direction, column) * lower[d, t]
+                for column, d in enumerate(("forward", "reverse"))
+            )
+            recurrent = weight("hh", 1, direction) * h
+            h = max(product + recurrent, Fraction(0))
+            names = ("W_ih*x", "W_hh*h_prev", "W_ih*x + W_hh*h_prev", "h")
+            values = (product, recurrent, product + recurrent, h)
+            for node, value in zip(names, values, strict=True):
+                key = answer(1, direction, t, node)
+                if key in form["answers"]:
+                    form["answers"][key] = str(value)
+    strict, lenient = (symrnn.grade(made.key, form, follow=f) for f in (False, True))
+    assert [m.key for m in lenient.marks if not m.points] == [mistake]
+    assert strict.points < lenient.points == lenient.total - 1
+
+
 def test_follow_does_not_reward_a_second_mistake():
     """An answer that follows from nothing stays wrong."""
     made = symrnn.exercise("gru", seed=7)

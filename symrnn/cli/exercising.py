@@ -38,6 +38,10 @@ _CELLS = ["rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before"]
 @click.option("--hidden", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--inputs", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--layers", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--bidirectional", is_flag=True, help="A reverse direction in each layer."
+)
 @click.option(
     "--difficulty",
     type=click.Choice(["easy", "medium", "hard"]),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -12,15 +12,18 @@ import numpy as np
 from symrnn.domains.ball import BallDomain, Balls
 from symrnn.errors import SymrnnError
 from symrnn.exercises.keys import Known
-from symrnn.inputs import Inputs, read_inputs
-from symrnn.network import Network
+from symrnn.inputs import read_inputs
+from symrnn.network import Place
 from symrnn.program import execute, lower
 from symrnn.sources import load
 
 __all__ = ["Following"]
 
 _PRECISION = 256
-_PLACE = (0, "forward")
+
+
+Key = tuple[Place, int, str]
+"""Where an answer belongs: layer and direction, step from 0, and quantity."""
 
 
 class Following:
@@ -34,56 +37,70 @@ class Following:
     def __init__(
         self, sheet: Mapping[str, Any], numbers: Mapping[str, Fraction]
     ) -> None:
-        self._numbers: dict[tuple[int, str], dict[int, Fraction]] = {}
+        self._numbers: dict[Key, dict[int, Fraction]] = {}
         for answer in sheet["answers"]:
             if answer["key"] in numbers:
-                units = self._numbers.setdefault((answer["step"], answer["node"]), {})
+                units = self._numbers.setdefault(_key(answer), {})
                 units[max(answer["unit"] - 1, 0)] = numbers[answer["key"]]
-        self._expected: dict[tuple[int, str], list[Known]] = {}
+        self._expected: dict[Key, list[Known]] = {}
         self._domain = BallDomain(_PRECISION)
-        net = load(sheet["parameters"], cell=sheet["cell"])
-        inputs = read_inputs(net, sheet["x"], None, lengths=None)
+        self._net = load(sheet["parameters"], cell=sheet["cell"])
+        self._names = {line.value: line.name for line in self._net.cell.equations}
+        self._inputs = read_inputs(self._net, sheet["x"], None, lengths=None)
         with self._domain.context():
-            self._run(net, inputs)
+            self._run()
 
     def expected(self, answer: Mapping[str, Any]) -> Known | None:
         """Return what follows for an answer from the numbers given before it."""
-        values = self._expected.get((answer["step"], answer["node"]), [])
+        values = self._expected.get(_key(answer), [])
         unit = max(answer["unit"] - 1, 0)
         return values[unit] if unit < len(values) else None
 
-    def _run(self, net: Network, inputs: Inputs) -> None:
-        program, domain = lower(net.cell), self._domain
-        parameters = net.parameters[0, "forward"]
+    def _run(self) -> None:
+        steps = range(self._inputs.time)
+        below = [self._domain.input(self._inputs.step(t), t) for t in steps]
+        for layer in range(self._net.num_layers):
+            outputs = [self._pass((layer, d), below) for d in self._net.directions]
+            below = [self._domain.vstack(parts) for parts in zip(*outputs, strict=True)]
+
+    def _pass(self, place: Place, below: Sequence[Balls]) -> list[Balls]:
+        """Run one layer in one direction; return its output at every step."""
+        net, domain, program = self._net, self._domain, lower(self._net.cell)
         fixed = {
-            register: domain.parameter(name, parameters[name], _PLACE)
+            register: domain.parameter(name, net.parameters[place][name], place)
             for name, register in program.parameters.items()
         }
+        index = net.places.index(place)
         states = {
-            state: domain.initial(state, inputs.initial(state, 0, size), _PLACE)
-            for state, size in net.state_sizes.items()
+            s: domain.initial(s, self._inputs.initial(s, index, size), place)
+            for s, size in net.state_sizes.items()
         }
-        names = {line.value: line.name for line in net.cell.equations}
-        for t in range(len(inputs.widths)):
-            registers = fixed | {program.x: domain.input(inputs.step(t), t)}
+        outputs = list(below)
+        order = range(len(below))
+        for t in order if place[1] == "forward" else reversed(order):
+            registers = fixed | {program.x: below[t]}
             registers |= {program.previous[s]: value for s, value in states.items()}
             for phase in (program.once, program.input, program.step):
                 for instruction in phase:
-                    execute(domain, [instruction], registers, net.sizes[0, "forward"])
-                    name = names.get(instruction.node, str(instruction.node))
+                    execute(domain, [instruction], registers, net.sizes[place])
+                    name = self._names.get(instruction.node, str(instruction.node))
                     computed = registers[instruction.target]
-                    registers[instruction.target] = self._own(t + 1, name, computed)
+                    registers[instruction.target] = self._own(
+                        (place, t, name), computed
+                    )
             states = {s: registers[program.quantities[s]] for s in net.cell.states}
+            outputs[t] = states[net.cell.states[0]]
+        return outputs
 
-    def _own(self, step: int, name: str, computed: Balls) -> Balls:
+    def _own(self, key: Key, computed: Balls) -> Balls:
         """Note what is computed, and return it with the given numbers in it."""
         rows = self._domain.rows(computed)
         try:
             ends = [self._domain.interval(value) for (value,) in rows]
         except SymrnnError:  # numbers so large that nothing is known
             return computed
-        self._expected[step, name] = [Known(*map(_fraction, pair)) for pair in ends]
-        given = self._numbers.get((step, name))
+        self._expected[key] = [Known(*map(_fraction, pair)) for pair in ends]
+        given = self._numbers.get(key)
         if not given:
             return computed
         own = np.array([[Fraction(0)] for _ in rows], dtype=object)
@@ -95,6 +112,11 @@ class Following:
             (replaced if unit in given else rows)[unit][0] for unit in range(len(rows))
         ]
         return Balls(len(rows), 1, flat)
+
+
+def _key(answer: Mapping[str, Any]) -> Key:
+    place = (answer["layer"] - 1, answer["direction"])
+    return place, answer["step"] - 1, answer["node"]
 
 
 def _fraction(value: Any) -> Fraction:

@@ -7,8 +7,9 @@ A key is JSON and holds everything that grading needs, weights and inputs includ
      "sheets": [{"sheet": "gru-2-2-3-easy-7-1", "algorithm": "friendly/1", "name": "",
                  "cell": "gru", "difficulty": "easy", "seed": 7, "number": 1,
                  "parameters": {…}, "x": […],
-                 "answers": [{"key": "step 3: h[1]", "node": "h", "step": 3, "unit": 1,
-                              "places": 2, "value": "0.5723…"}]}]}
+                 "answers": [{"key": "step 3: h[1]", "node": "h", "layer": 1,
+                              "direction": "forward", "step": 3, "unit": 1, "places": 2,
+                              "value": "0.5723…"}]}]}
 
 ``value`` is exact where it is a ratio (``"4/105"``, ``"0/1"``); a decimal is correctly
 rounded to all of its digits. ``unit`` is 0 where there is one only.
@@ -129,7 +130,10 @@ def _has(found: Any, kinds: Mapping[str, type]) -> bool:
 
 
 def _is_answer(answer: Any) -> bool:
-    texts, numbers = ("key", "node", "value"), ("step", "unit", "places")
+    texts, numbers = (
+        ("key", "node", "direction", "value"),
+        ("layer", "step", "unit", "places"),
+    )
     if not _has(answer, dict.fromkeys(texts, str) | dict.fromkeys(numbers, int)):
         return False
     try:

@@ -3,22 +3,18 @@
 
 The sheet comes first: a derivation whose values are blanks, wherever they appear, so that
 none can be read off a second place. The solution is the sheet with the blanks filled in,
-so both have the same lines
-and pages.
+so both have the same lines and pages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from flint import fmpq
-from sympy import MatrixExpr
-
-from symrnn.cells import CELLS, x
+from symrnn.cells import CELLS
 from symrnn.documents.derivation import Derivation, derive
 from symrnn.documents.layout import columns_that_fit
 from symrnn.documents.model import (
@@ -27,33 +23,28 @@ from symrnn.documents.model import (
     Document,
     Formula,
     Heading,
-    Math,
-    Matrix,
     Paragraph,
     Script,
     Strong,
     Table,
 )
-from symrnn.documents.notation import Shown
 from symrnn.documents.opening import opening
 from symrnn.documents.options import Detail, Options, suggest
 from symrnn.documents.printed import Values
 from symrnn.documents.steps import sequences
 from symrnn.errors import SourceError
 from symrnn.evaluate import evaluate
+from symrnn.exercises.asked import Answer, Asked, blanks_in, filled
 from symrnn.exercises.keys import FORM, SCHEMA
-from symrnn.exercises.networks import ALGORITHM, Friendly, Palette, draw
+from symrnn.exercises.networks import ALGORITHM, Friendly, Palette, Size, draw
 from symrnn.inputs import require_int
-from symrnn.language import Constant, Named
-from symrnn.network import Place
-from symrnn.trace import Trace
 
 __all__ = ["DIFFICULTIES", "Difficulty", "Exercise", "exercise"]
 
 _MOST_STEPS = 12
 _MOST_UNITS = 8
+_MOST_LAYERS = 3
 _MOST_DIGITS = 12
-_KNOWN = 40  # decimals of an irrational answer in the key
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,121 +93,6 @@ DIFFICULTIES: Mapping[str, Difficulty] = {
         worked=False,
     ),
 }
-
-
-# --- numbers that are asked for -----------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What belongs into a blank.
-
-    Attributes:
-        printed: The number as the solution prints it.
-        node: The name of the quantity, or the expression.
-        step: From 1.
-        unit: From 1; 0 where there is one only.
-        value: A ratio where it is exact, or else a decimal of many digits.
-    """
-
-    printed: str
-    node: str
-    step: int
-    unit: int
-    value: str
-
-    @property
-    def key(self) -> str:
-        """What the answer is called."""
-        unit = f"[{self.unit}]" if self.unit else ""
-        return f"step {self.step}: {self.node}{unit}"
-
-
-class _Asked(Values):
-    """The values of a document, with blanks for all that is computed from a step on.
-
-    Attributes:
-        answers: What belongs into the blanks, by key.
-    """
-
-    def __init__(self, trace: Trace, options: Options, first: int) -> None:
-        super().__init__(trace, options)
-        self.first = first
-        self.answers: dict[str, Answer] = {}
-
-    def node(self, place: Place, t: int, b: int, node: MatrixExpr) -> Shown:
-        shown = super().node(place, t, b, node)
-        if t < self.first or not self._is_computed(node):
-            return shown
-        (piece,) = shown.math
-        if not isinstance(piece, Matrix):
-            return Shown((self._blank(piece, place, t, node, 0),), shown.exact)
-        rows: tuple[tuple[Math, ...], ...] = tuple(
-            ((self._blank(number, place, t, node, unit),),)
-            for unit, ((number,),) in enumerate(piece.rows)
-        )
-        return Shown((replace(piece, rows=rows),), shown.exact)
-
-    def state(self, place: Place, t: int, b: int, state: str, unit: int) -> Math:
-        math = super().state(place, t, b, state, unit)
-        if t < self.first:
-            return math
-        return (self._blank(math[0], place, t, self.results.target(state), unit),)
-
-    def _is_computed(self, node: MatrixExpr) -> bool:
-        if isinstance(node, Constant) or node in self.net.cell.parameters:
-            return False
-        return node != x and not (
-            isinstance(node, Named) and node.name.endswith("_prev")
-        )
-
-    def _blank(
-        self, printed: Any, place: Place, t: int, node: MatrixExpr, unit: int
-    ) -> Blank:
-        numbers = self.results.exact(place, t, 0, node)
-        exact = numbers.at(unit, 0)
-        if isinstance(exact.known, fmpq):
-            value = f"{exact.known.p}/{exact.known.q}"
-        else:
-            assert exact.value is not None
-            value = exact.value.decimal(places=_KNOWN)
-        answer = Answer(
-            printed=printed.text,
-            node=self._names.get(node, str(node)),
-            step=t + 1,
-            unit=unit + 1 if numbers.shape[0] > 1 else 0,
-            value=value,
-        )
-        self.answers[answer.key] = answer
-        return Blank(self.digits + 3, answer.key)
-
-
-def _blanks(part: Any) -> Iterator[Blank]:
-    """Yield all blanks in a part of a document, in reading order."""
-    if isinstance(part, Blank):
-        yield part
-    elif isinstance(part, tuple):
-        for inner in part:
-            yield from _blanks(inner)
-    elif is_dataclass(part):
-        for attribute in fields(part):
-            yield from _blanks(getattr(part, attribute.name))
-
-
-def _filled(part: Any, answers: Mapping[str, Answer]) -> Any:
-    """Return a part of a document with the numbers in its blanks."""
-    if isinstance(part, Blank):
-        answer = answers.get(part.answer)
-        return replace(part, filled=answer.printed if answer else "")
-    if isinstance(part, tuple):
-        return tuple(_filled(inner, answers) for inner in part)
-    if is_dataclass(part) and not isinstance(part, type):
-        inner = {f.name: _filled(getattr(part, f.name), answers) for f in fields(part)}
-        return replace(part, **inner)
-    return part
-
-
-# --- exercises ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -270,6 +146,8 @@ def exercise(
     hidden: int = 2,
     inputs: int = 2,
     steps: int = 3,
+    layers: int = 1,
+    bidirectional: bool = False,
     difficulty: str = "easy",
     seed: int = 0,
     number: int = 1,
@@ -290,6 +168,8 @@ def exercise(
         hidden: Number of units.
         inputs: Number of features of the input.
         steps: Number of steps.
+        layers: Number of layers.
+        bidirectional: Whether each layer has a reverse direction too.
         difficulty: ``easy``: the last step is asked, those before it are worked;
             ``medium``: every line of every step; ``hard``: the states, nothing else.
         seed: Whole number; another one gives other networks.
@@ -314,16 +194,18 @@ def exercise(
     """
     level = _difficulty(difficulty)
     digits = level.digits if digits is None else digits
-    _require_sizes(cell, hidden, inputs, steps, digits, level)
-    require_int(number, "number", 1)
-    require_int(seed, "seed", 0)
-    friendly = draw(
-        cell,
+    size = Size(
         hidden=hidden,
         inputs=inputs,
         steps=steps,
-        palette=level.palette,
-        seed=f"{difficulty} {seed} {number}",
+        layers=layers,
+        bidirectional=bidirectional,
+    )
+    _require_sizes(cell, size, digits, level)
+    require_int(number, "number", 1)
+    require_int(seed, "seed", 0)
+    friendly = draw(
+        cell, size, palette=level.palette, seed=f"{difficulty} {seed} {number}"
     )
     options = Options(
         title=title,
@@ -335,15 +217,15 @@ def exercise(
         colour=colour,
     )
     trace = evaluate(friendly.load(), friendly.x, places=digits, keep="nodes")
-    values = _Asked(trace, options, first=steps - 1 if level.worked else 0)
-    sheet = f"{cell}-{hidden}-{inputs}-{steps}-{difficulty}-{seed}-{number}"
+    values = Asked(trace, options, worked=level.worked)
+    sheet = f"{cell}-{size}-{difficulty}-{seed}-{number}"
     body = _body(values)
-    asked = dict.fromkeys(blank.answer for blank in _blanks(body))
+    asked = dict.fromkeys(blank.answer for blank in blanks_in(body))
     document = Document((*_top(values, sheet, name, len(asked)), *body))
-    filled = _filled(document, values.answers)
+    solved = filled(document, values.answers)
     return Exercise(
         sheet=Derivation(document=document, trace=trace, options=options),
-        solution=Derivation(document=filled, trace=trace, options=options),
+        solution=Derivation(document=solved, trace=trace, options=options),
         key={
             "schema": SCHEMA,
             "sheets": [
@@ -372,9 +254,7 @@ def _difficulty(name: str) -> Difficulty:
     return DIFFICULTIES[name]
 
 
-def _require_sizes(
-    cell: str, hidden: int, inputs: int, steps: int, digits: int, level: Difficulty
-) -> None:
+def _require_sizes(cell: str, size: Size, digits: int, level: Difficulty) -> None:
     """Require that every number has room on the page: none may be left out."""
     if cell not in CELLS:
         raise SourceError(f"there is no cell {cell!r}{suggest(cell, CELLS)}")
@@ -384,14 +264,22 @@ def _require_sizes(
     if level.detail == "summary" and cell == "lstm":  # h and c are in one table
         units = max(2, room // 2)
     limits = (
-        ("hidden", hidden, min(units, _MOST_UNITS)),
-        ("inputs", inputs, min(room, _MOST_UNITS)),
-        ("steps", steps, _MOST_STEPS),
+        ("hidden", size.hidden, min(units, _MOST_UNITS)),
+        ("inputs", size.inputs, min(room, _MOST_UNITS)),
+        ("steps", size.steps, _MOST_STEPS),
+        ("layers", size.layers, _MOST_LAYERS),
     )
+    if not isinstance(size.bidirectional, bool):
+        raise SourceError(f"bidirectional must be a bool (got {size.bidirectional!r})")
     for what, value, most in limits:
         require_int(value, what, 1)
         if value > most:
             raise SourceError(f"{what} must be at most {most} on a sheet (got {value})")
+    if size.widest > (most := min(room, _MOST_UNITS)):
+        raise SourceError(
+            f"a layer must read at most {most} features on a sheet (got {size.widest}); "
+            "ask for fewer units"
+        )
     if digits > _MOST_DIGITS:
         raise SourceError(f"digits must be at most {_MOST_DIGITS} (got {digits})")
 
@@ -400,6 +288,8 @@ def _entry(answer: Answer, digits: int) -> dict[str, Any]:
     return {
         "key": answer.key,
         "node": answer.node,
+        "layer": answer.place[0] + 1,
+        "direction": answer.place[1],
         "step": answer.step,
         "unit": answer.unit,
         "places": digits,
