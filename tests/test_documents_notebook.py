@@ -84,6 +84,24 @@ def test_packed_batches_states_and_projections(torch, capsys):
     assert 6 * 3 == run(symrnn.derive(torch.nn.LSTMCell(2, 3), x[0, 0]), capsys)
 
 
+@pytest.mark.parametrize("choices", [{}, {"detail": "summary"}])
+def test_given_states_go_to_the_module_too(torch, capsys, choices):
+    """Of each layer, direction and sequence its own; another state is noticed."""
+    lstm = torch.nn.LSTM(2, 3, num_layers=2, bidirectional=True)
+    x = torch.nn.utils.rnn.pack_padded_sequence(
+        torch.randn(4, 3, 2), [2, 4, 3], enforce_sorted=False
+    )
+    hx = torch.randn(4, 3, 3), torch.randn(4, 3, 3)
+    page = symrnn.derive(lstm, x, hx, **choices)
+    text = code(page)
+    assert 3 == text.count("output = module(")
+    assert run(page, capsys) > 0
+    call = text.rindex("torch.stack")  # c of the last sequence
+    changed = text[:call] + "0.5 + " + text[call:]
+    with pytest.raises(AssertionError):
+        exec(compile(changed, "notebook", "exec"), {})
+
+
 def test_large_networks_are_packed_and_summaries_compare_outputs(torch, capsys):
     module = torch.nn.GRU(2, 40)
     x = torch.randn(60, 2)

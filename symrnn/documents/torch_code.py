@@ -238,10 +238,20 @@ class TorchCode:
 
     @property
     def _module(self) -> str | None:
-        inputs, net = self.values.trace.inputs, self.values.net
-        if net.single_step or inputs.states is not None:
-            return None
-        return _MODULES.get(net.cell.name)
+        net = self.values.net
+        return None if net.single_step else _MODULES.get(net.cell.name)
+
+    def _given(self, b: int) -> str:
+        """Return the initial states as torch's module takes them; nothing for zeros."""
+        net = self.values.net
+        if self.values.trace.inputs.states is None:
+            return ""
+        stacks = [
+            ", ".join(self._initial(place, b, state) for place in net.places)
+            for state in net.cell.states
+        ]
+        tensors = [f"torch.stack([{stack}])" for stack in stacks]
+        return f", {tensors[0]}" if len(tensors) == 1 else f", ({', '.join(tensors)})"
 
     def _compared(self) -> list[str]:
         net, shown = self.values.net, self.values.selection.sequences
@@ -267,7 +277,7 @@ class TorchCode:
         inputs = self.values.trace.inputs
         for b in shown:
             x = self._tensor(inputs.x[: inputs.lengths[b], b])
-            lines.append(f"output = module({x})[0].detach()")
+            lines.append(f"output = module({x}{self._given(b)})[0].detach()")
             if self._whole:
                 states = [_output((top, d), b) for d in net.directions]
                 joined = f"torch.cat([{', '.join(states)}], dim=1)"
