@@ -109,3 +109,17 @@ def test_values_are_the_same_however_they_look(numbers):
     steps = page[page.index("Step 1") :]
     assert (r"\approx" in steps) == (numbers == "decimal")
     assert (r"\frac{20}{21}" in steps) == (numbers != "decimal")
+
+
+@pytest.mark.parametrize("detail", ["steps", "scalars"])
+def test_a_closed_form_is_followed_by_its_decimal(detail):
+    """How large tanh(1/4) is stands beside it."""
+    weights = {"weight_ih_l0": [["1/2"], ["1/4"]], "weight_hh_l0": [[1, 0], [0, 1]]}
+    net = symrnn.load(weights, cell="rnn_tanh")
+    page = symrnn.derive(net, [[1], [-1]], numbers="closed", detail=detail).markdown()
+    values = [
+        r"\begin{array}{c} \tanh\left( \frac{1}{2} \right) \\[0.8ex] "
+        r"\tanh\left( \frac{1}{4} \right) \end{array}\right]",
+        r" \approx \left[\begin{array}{r} 0.4621 \\ 0.2449 \end{array}\right]",
+    ]
+    assert "".join(values) in page

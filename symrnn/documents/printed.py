@@ -21,7 +21,7 @@ from symrnn.documents.elements import Numbers, Results
 from symrnn.documents.forms import Element, write_numbers
 from symrnn.documents.layout import columns_that_fit, selected
 from symrnn.documents.matrices import dotted, sum_of_products, transposed
-from symrnn.documents.model import Math, Matrix, Number, Origin, Sign
+from symrnn.documents.model import Function, Math, Matrix, Number, Origin, Sign
 from symrnn.documents.notation import Names, Shown
 from symrnn.documents.notations import Notation
 from symrnn.documents.options import Options
@@ -147,6 +147,15 @@ class Values:
             self._shown[key] = self._show(numbers, origin, by_unit=by_unit)
         return self._shown[key]
 
+    def evaluated(self, place: Place, t: int, b: int, node: MatrixExpr) -> Shown | None:
+        """Return the decimals of a node that is printed in closed form, if it is."""
+        numbers = self.results.node(place, t, b, node)
+        shown = self.node(place, t, b, node)
+        if self.options.numbers != "closed" or not _has_function(shown.math):
+            return None
+        by_unit = node.shape[0] in set(self.net.cell.state_sizes)
+        return self._show(numbers, None, by_unit=by_unit, options=self._plain)
+
     def products(self, place: Place, t: int, b: int, node: Matmul) -> Math | None:
         """Return a matrix times a vector as sums of products of two numbers.
 
@@ -260,6 +269,7 @@ class Values:
         *,
         by_unit: bool = False,
         turn: bool = True,
+        options: Options | None = None,
     ) -> Shown:
         """Write and arrange what is shown of a matrix.
 
@@ -268,6 +278,7 @@ class Values:
             origin: What it is.
             by_unit: Whether rows are units.
             turn: Whether it is printed transposed where vectors are rows.
+            options: How numbers look; as the document's by default.
         """
         shape = numbers.shape
         turned = turn and self.options.vectors == "row"
@@ -276,7 +287,9 @@ class Values:
         columns = selected(shape[1], most)
         where = [(i, j) for i in rows for j in columns]
         texts, exact = write_numbers(
-            [numbers.at(i, j) for i, j in where], self.options, given=numbers.given
+            [numbers.at(i, j) for i, j in where],
+            options or self.options,
+            given=numbers.given,
         )
         self.shortened |= len(where) < shape[0] * shape[1]
         cells = dict(zip(where, texts, strict=True))
@@ -286,6 +299,14 @@ class Values:
         if turned:
             lines = transposed(lines)
         return Shown((Matrix(lines, origin),), exact)
+
+
+def _has_function(math: Math) -> bool:
+    match math:
+        case (Matrix() as matrix,):
+            return any(_has_function(cell) for row in matrix.rows for cell in row)
+        case _:
+            return any(isinstance(piece, Function) for piece in math)
 
 
 def _with_origin(math: Math, origin: Origin | None) -> Math:

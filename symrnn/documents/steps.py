@@ -222,6 +222,11 @@ class _Working:
                 rows.append((spell(node, self.names), self._reduction(node)))
         if equation.value not in self.known:
             rows.append((target, self._reduction(equation.value)))
+        evaluated = self.values.evaluated(self.place, self.t, self.b, equation.value)
+        if evaluated is not None:  # how large tanh(3/4) is
+            if rows[-1][0] != target:
+                rows.append((target, []))
+            rows[-1][1].append(Line((), "approx", evaluated.math))
         indent = max(width(left) for left, _ in rows)
         lines: list[Line] = []
         for i, (left, parts) in enumerate(rows):
