@@ -17,21 +17,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sympy import MatrixExpr
 
-from symrnn.derivatives import derivative
 from symrnn.directed import TINY, gamma
 from symrnn.domains.base import Domain, Interval
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
+from symrnn.domains.function_slopes import slope
 from symrnn.functions import ElementwiseFunction
-from symrnn.language import elementwise, operands, postorder, vector
 from symrnn.numbers import Exact
-from symrnn.program import Instruction, execute
 
 __all__ = ["SLACK", "Difference", "DifferenceDomain", "row_sums"]
 
@@ -139,9 +136,9 @@ class DifferenceDomain(Domain[Difference]):
             return Difference(center)
         reach = (a.center.rad + a.size * (1 + self.kappa)) * SLACK + 2 * TINY
         tube = Enclosed(a.center.mid, reach)
-        slope = _slope(function, tube)
-        moved = _scaled(a, slope.mid)
-        return Difference(center, moved.blocks, _grown(moved.box, slope.rad * a.size))
+        slopes = slope(function, tube)
+        moved = _scaled(a, slopes.mid)
+        return Difference(center, moved.blocks, _grown(moved.box, slopes.rad * a.size))
 
     def transpose(self, a: Difference) -> Difference:
         return Difference(self.exact.transpose(a.center))  # of parameters
@@ -229,38 +226,3 @@ def _stacked(parts: Sequence[Difference], k: int) -> Floats | None:
             for part, block in zip(parts, found, strict=True)
         ]
     )
-
-
-# --- derivatives of functions ---------------------------------------------------------
-
-
-@lru_cache
-def _slope_program(
-    function: ElementwiseFunction,
-) -> tuple[int, tuple[Instruction, ...]] | None:
-    """Return f' of register 0 as code and the register of its value; ``None`` for 0."""
-    argument = vector("a", 1)
-    expression = derivative(elementwise(function.name, argument))
-    if expression is None:
-        return None
-    registers: dict[MatrixExpr, int] = {argument: 0}
-    code = []
-    for node in postorder(expression):
-        if node not in registers:
-            sources = tuple(registers[child] for child in operands(node))
-            registers[node] = len(registers)
-            code.append(Instruction(node, registers[node], sources))
-    return registers[expression], tuple(code)
-
-
-def _slope(function: ElementwiseFunction, tube: Enclosed) -> Enclosed:
-    """Return an enclosure of f' over every number of a column of balls."""
-    program = _slope_program(function)
-    if program is None:
-        return Enclosed(np.zeros_like(tube.mid), np.zeros_like(tube.mid))
-    register, code = program
-    values: dict[int, Enclosed] = {0: tube}
-    execute(EnclosureDomain(), code, values, {})
-    mid, rad = values[register]
-    shape = tube.mid.shape  # a constant derivative has one row
-    return Enclosed(np.broadcast_to(mid, shape), np.broadcast_to(rad, shape))

@@ -46,7 +46,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,7 +53,7 @@ import numpy.typing as npt
 
 from symrnn import directed
 from symrnn.audit.activations import ActivationErrors, assumed_errors
-from symrnn.audit.local.images import narrow_image
+from symrnn.audit.local.images import image
 from symrnn.audit.local.sets import (
     INFLATE,
     Floating,
@@ -73,7 +72,7 @@ from symrnn.audit.local.sets import (
 from symrnn.audit.local.sizes import left_sizes, right_sizes, rough_sizes
 from symrnn.directed import gamma
 from symrnn.domains.base import Domain, Interval
-from symrnn.domains.enclosure import Enclosed, EnclosureDomain
+from symrnn.domains.enclosure import EnclosureDomain
 from symrnn.formats import FloatFormat, as_float
 from symrnn.functions import ElementwiseFunction
 from symrnn.numbers import Exact
@@ -300,30 +299,9 @@ class FloatingDomain(Domain[Floating]):
     def elementwise(self, function: ElementwiseFunction, a: Floating) -> Floating:
         a = self.settle(a)
         rad = np.zeros_like(a.mid) if a.rad is None else a.rad
-        if a.spread is None and function.name != "relu":
-            found = _flat(
-                partial(narrow_image, errors=self._errors(function)), a.mid, rad
-            )
-            if found is not None:
-                return self.atom(*found)
-        if a.spread is None:
-            mid, rad = _image(function, a.mid, rad)
-            spread, around = None, rad
-        else:
-            total = (rad + a.spread) * INFLATE
-            mid, spread = _image(function, a.mid, a.spread)
-            _, around = _image(function, a.mid, total)
-            slope = _slope(function, a.mid, total)
-            rad = np.minimum(slope * rad * INFLATE, 2 * around)
-        if function.name != "relu":  # which rounds nothing
-            most = np.abs(mid)
-            most += around
-            most *= INFLATE
-            within = plus(np.zeros(()) if a.rad is None else a.rad, a.spread)
-            within = np.broadcast_to(within, mid.shape)
-            rad = rad + _flat(self._errors(function).bound, a.mid, within, most)
-            rad *= INFLATE
-        elif self.flushes:
+        errors = None if function.name == "relu" else self._errors(function)
+        mid, rad, spread = image(function, a.mid, rad, a.spread, errors)
+        if self.flushes and function.name == "relu":
             rad = rad * INFLATE + _lost(self.target, flushes=True)
         # Nothing follows from NaN, nor from infinity: Note [Overflow].
         known = a.mid if a.rad is None else a.mid + a.rad
@@ -419,41 +397,6 @@ class FloatingDomain(Domain[Floating]):
             rad=column("rad"),
             spread=column("spread"),
         )
-
-
-# --- functions ----------------------------------------------------------------------
-
-
-def _image(
-    function: ElementwiseFunction, mid: Floats, rad: Floats
-) -> tuple[Floats, Floats]:
-    if function.enclose is not None:
-        return _flat(function.enclose, mid, rad)
-    image = EnclosureDomain().elementwise(function, Enclosed(mid, rad))
-    return image.mid, image.rad
-
-
-def _flat(function: Any, *arrays: Floats) -> Any:
-    """Call a function of arrays on them as they lie in memory, or nearly."""
-    if arrays[0].flags.c_contiguous:
-        return function(*map(np.ascontiguousarray, arrays))
-    found = function(*(np.ascontiguousarray(values.T) for values in arrays))
-    if found is None:
-        return None
-    return tuple(f.T for f in found) if isinstance(found, tuple) else found.T
-
-
-def _slope(function: ElementwiseFunction, mid: Floats, rad: Floats) -> Any:
-    """Return an upper bound of |f'| within `rad` of `mid`, infinite where none is known."""
-    if function.name == "relu":
-        return 1.0
-    if function.name not in ("tanh", "sigmoid"):
-        return np.inf
-    value, radius = _image(function, mid, rad)
-    if function.name == "tanh":
-        return (1 - np.maximum(np.abs(value) - radius, 0) ** 2) * INFLATE + 2.0**-50
-    nearest = np.maximum(np.abs(value - 0.5) - radius, 0)  # s(1-s) = 1/4 - (s-1/2)^2
-    return (0.25 - nearest**2) * INFLATE + 2.0**-50
 
 
 def _lost(form: FloatFormat, flushes: bool) -> float:

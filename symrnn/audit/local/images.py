@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-r"""What a library may return for tanh and sigmoid of narrow balls, in few passes.
+r"""What a library may return for functions of balls; for narrow ones in few passes.
 
 Note [Narrow balls]
     For |d| <= r <= 1/4, |f(m + d) - f(m)| <= |f'(m)| r (1 + b r) with b = 3/2 for tanh
@@ -18,16 +18,21 @@ Note [The value's own error]
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from symrnn.audit.activation_errors import LEAST, ActivationErrors
+from symrnn.audit.local.sets import INFLATE
 from symrnn.directed import UNIT
+from symrnn.domains.enclosure import Enclosed, EnclosureDomain
+from symrnn.domains.function_slopes import slope
 from symrnn.elementary import RELATIVE_ERROR, sigmoid_values, tanh_values
+from symrnn.functions import ElementwiseFunction
 
-__all__ = ["NARROW", "narrow_image"]
+__all__ = ["NARROW", "image", "narrow_image"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,6 +55,68 @@ _FUNCTIONS = {
     "tanh": _Function(tanh_values, 1.5),
     "sigmoid": _Function(sigmoid_values, 0.75),
 }
+
+
+def image(
+    function: ElementwiseFunction,
+    mid: Floats,
+    rad: Floats,
+    spread: Floats | None,
+    errors: ActivationErrors | None,
+) -> tuple[Floats, Floats, Floats | None]:
+    """Return what a library may return for a function of numbers known to within bounds.
+
+    Args:
+        function: f.
+        mid: The numbers.
+        rad: What roundings may have done to them.
+        spread: How far they may be from `mid` otherwise, if at all.
+        errors: The library's errors; ``None`` where f rounds nothing.
+
+    Returns:
+        ``(mid, rad, spread)`` of the values, in the same sense.
+    """
+    if spread is None and errors is not None:
+        found = _flat(partial(narrow_image, errors=errors), mid, rad)
+        if found is not None:
+            return (*found, None)
+    within = rad
+    if spread is None:
+        value, moved = _hull(function, mid, rad)
+        around, reach = moved, None
+    else:
+        within = (rad + spread) * INFLATE
+        value, reach = _hull(function, mid, spread)
+        _, around = _hull(function, mid, within)
+        slopes = slope(function, Enclosed(mid, within))
+        steepest = np.abs(slopes.mid) + slopes.rad
+        moved = np.minimum(steepest * rad * INFLATE, 2 * around)
+    if errors is not None:
+        most = np.abs(value)
+        most += around
+        most *= INFLATE
+        moved = moved + _flat(errors.bound, mid, within, most)
+        moved *= INFLATE
+    return value, moved, reach
+
+
+def _hull(
+    function: ElementwiseFunction, mid: Floats, rad: Floats
+) -> tuple[Floats, Floats]:
+    if function.enclose is not None:
+        return _flat(function.enclose, mid, rad)
+    found = EnclosureDomain().elementwise(function, Enclosed(mid, rad))
+    return found.mid, found.rad
+
+
+def _flat(function: Any, *arrays: Floats) -> Any:
+    """Call a function of arrays on them as they lie in memory, or nearly."""
+    if arrays[0].flags.c_contiguous:
+        return function(*map(np.ascontiguousarray, arrays))
+    found = function(*(np.ascontiguousarray(values.T) for values in arrays))
+    if found is None:
+        return None
+    return tuple(f.T for f in found) if isinstance(found, tuple) else found.T
 
 
 def narrow_image(

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+r"""Ranges of derivatives of elementwise functions.
+
+Note [Even and falling]
+    The derivatives of tanh and sigmoid are $1 - t^2$ and $\frac14 - (s - \frac12)^2$, in
+    terms of their values t and s: they fall with the distance of the value from its
+    middle. So their range over a ball follows from the ends of the function's own, which
+    is less than what $1 - t \cdot t$ gives, whose two factors are taken for independent.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from sympy import MatrixExpr
+
+from symrnn.derivatives import derivative
+from symrnn.domains.enclosure import Enclosed, EnclosureDomain
+from symrnn.functions import ElementwiseFunction
+from symrnn.language import elementwise, operands, postorder, vector
+from symrnn.program import Instruction, execute
+
+__all__ = ["slope"]
+
+Floats = npt.NDArray[np.float64]
+
+_LOST = 2.0**-50  # more than the roundings of the formulas below, whose terms are <= 1
+_MIDDLES = {"tanh": (0.0, 1.0), "sigmoid": (0.5, 0.25)}
+"""Of a function's values, and the derivative there."""
+
+
+def slope(function: ElementwiseFunction, tube: Enclosed) -> Enclosed:
+    """Return an enclosure of f' over every number of some balls.
+
+    Args:
+        function: f. Where it has no derivative, any number of the generalised one counts.
+        tube: The balls.
+
+    >>> from symrnn.functions import FUNCTIONS
+    >>> balls = Enclosed(np.array([[0.0], [1.0]]), np.array([[0.5], [0.0]]))
+    >>> mid, rad = slope(FUNCTIONS["tanh"], balls)
+    >>> (mid - rad).round(4).tolist(), (mid + rad).round(4).tolist()
+    ([[0.7864], [0.42]], [[1.0], [0.42]])
+    """
+    if function.name in _MIDDLES:
+        return _even(function, tube)
+    program = _program(function)
+    if program is None:
+        return Enclosed(np.zeros_like(tube.mid), np.zeros_like(tube.mid))
+    register, code = program
+    values: dict[int, Enclosed] = {0: tube}
+    execute(EnclosureDomain(), code, values, {})
+    mid, rad = values[register]
+    shape = tube.mid.shape  # a constant derivative has one row
+    return Enclosed(np.broadcast_to(mid, shape), np.broadcast_to(rad, shape))
+
+
+def _even(function: ElementwiseFunction, tube: Enclosed) -> Enclosed:
+    """Return the range of f' by Note [Even and falling]."""
+    middle, largest = _MIDDLES[function.name]
+    value, rad = EnclosureDomain().elementwise(function, tube)
+    distance = np.abs(value - middle)
+    near, far = np.maximum(distance - rad, 0), distance + rad
+    lo = np.maximum(largest - far * far, 0)
+    hi = np.maximum(largest - near * near, 0)
+    return Enclosed((lo + hi) / 2, (hi - lo) / 2 + _LOST)
+
+
+@lru_cache
+def _program(
+    function: ElementwiseFunction,
+) -> tuple[int, tuple[Instruction, ...]] | None:
+    """Return f' of register 0 as code and the register of its value; ``None`` for 0."""
+    argument = vector("a", 1)
+    expression = derivative(elementwise(function.name, argument))
+    if expression is None:
+        return None
+    registers: dict[MatrixExpr, int] = {argument: 0}
+    code = []
+    for node in postorder(expression):
+        if node not in registers:
+            sources = tuple(registers[child] for child in operands(node))
+            registers[node] = len(registers)
+            code.append(Instruction(node, registers[node], sources))
+    return registers[expression], tuple(code)
