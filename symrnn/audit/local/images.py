@@ -39,9 +39,7 @@ Floats = npt.NDArray[np.float64]
 NARROW = 2.0**-8
 """The largest radius of a narrow ball."""
 
-_BLOCK = (
-    1 << 14
-)  # elements: half a dozen arrays of 128 KiB fit into a second-level cache
+_BLOCK = 1 << 15  # elements: half a dozen arrays of them fit into a second-level cache
 _ABOVE_ONE = 1 + 16 * UNIT
 _INFLATE = 1 + 2.0**-46
 

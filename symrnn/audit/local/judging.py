@@ -50,7 +50,7 @@ __all__ = ["judge_steps"]
 Floats = npt.NDArray[np.float64]
 
 _COLUMNS = 256  # of a block: enough for matrix products to run at full speed
-_PART = 64  # of a part of it: what elementwise work goes through stays in cache
+_PART = 128  # of a part of it: what elementwise work goes through stays in cache
 _GROUP = 8  # of Note [Sizes in groups], symrnn.audit.local.sizes
 _MANY = 1 << 17  # weights: from here on, sizes take more time than all else
 _NEAR = 1 / 8  # honest results of that many weights stay below a fiftieth
