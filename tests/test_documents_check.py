@@ -127,3 +127,27 @@ def test_documents_do_not_import_torch():
     root = Path(symrnn.__file__).parent.parent
     command = [os.sys.executable, "-c", code]
     assert 0 == subprocess.run(command, cwd=root, check=False).returncode
+
+
+def test_saturated_networks_are_checked(torch):
+    """1 - 1e-40000 is nearest to 1, and what is smaller than any float to 0."""
+    rnn, gru = torch.nn.RNN(1, 1), torch.nn.GRU(1, 1)
+    with torch.no_grad():
+        for parameter in (*rnn.parameters(), *gru.parameters()):
+            parameter.fill_(1e6)
+    page = symrnn.derive(rnn, torch.ones(3, 1)).markdown()
+    assert "$1$ | $1.000000000$ | 0.00 |" in page
+    assert "4 of 4 numbers are the float32 numbers nearest" in page
+    page = symrnn.derive(gru, torch.ones(1, 1)).markdown()
+    assert re.search(r"\$0\$ \| 0 ± \d.\de-\d+ \| 0.00 \|", page)
+    assert "2 of 2 numbers are the float32 numbers nearest" in page
+    with pytest.raises(symrnn.UndecidedError, match='rounding="decimals"'):
+        symrnn.derive(gru, torch.ones(1, 1), rounding="significant")
+
+
+def test_an_error_at_a_power_of_two_is_bounded():
+    """Just below 1 an ulp is half of what it is above: the larger error is named."""
+    net = symrnn.load({"weight_ih_l0": [[1e6]], "weight_hh_l0": [[0]]}, cell="rnn_tanh")
+    below = np.array([[1 - 2.0**-24]], dtype=np.float32)
+    page = symrnn.derive(net, [[1]], check=below).markdown()
+    assert "| at most 1.01 |" in page

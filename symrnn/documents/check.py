@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from flint import fmpq
 
-from symrnn.arrays import Array, Rule
+from symrnn.arrays import Array
 from symrnn.audit import Report, audit
 from symrnn.audit.places import Location
-from symrnn.audit.results.summary import float_text
+from symrnn.audit.results.compare import Judgement, judge
+from symrnn.audit.results.summary import exact_text, float_text
 from symrnn.audit.subjects.subject import Subject, flatten, numbers_of, read_subject
 from symrnn.audit.subjects.torch_run import run_torch
 from symrnn.documents.model import (
@@ -28,7 +29,7 @@ from symrnn.documents.model import (
     Table,
 )
 from symrnn.documents.printed import Values
-from symrnn.formats import FloatFormat, nearest_float, power_of_two, round_decimal
+from symrnn.formats import FloatFormat, as_rational, round_decimal
 from symrnn.network import Network
 from symrnn.numbers import float_format
 from symrnn.sources import recurrent_module
@@ -144,8 +145,7 @@ class _Element:
     where: Location
     returned: float
     exact: Array
-    ulps: str | None
-    nearest: bool
+    judged: Judgement
 
 
 def _elements(values: Values, subject: Subject) -> Iterator[Block]:
@@ -153,7 +153,7 @@ def _elements(values: Values, subject: Subject) -> Iterator[Block]:
     if not found:
         return
     shown = found
-    ranked = sorted(found, key=_badness, reverse=True)
+    ranked = sorted(found, key=lambda element: element.judged.high, reverse=True)
     if len(found) > _MOST_ROWS:
         chosen = {id(element) for element in ranked[:_MOST_ROWS]}
         shown = [element for element in found if id(element) in chosen]
@@ -163,9 +163,10 @@ def _elements(values: Values, subject: Subject) -> Iterator[Block]:
     header = (("Element",), ("Returned",), ("Exact value",), ("Error in ulps",))
     rows = tuple(_row(element, subject.format) for element in shown)
     yield Table(header, rows, "lrrr")
-    nearest = sum(element.nearest for element in found)
+    nearest = sum(element.judged.correct for element in found)
     worst = ranked[0]
-    size = "not finite" if worst.ulps is None else f"{worst.ulps} ulps"
+    ulps = _ulps(worst.judged)
+    size = "not finite" if ulps is None else f"{ulps} ulps"
     yield Paragraph(
         (
             f"{nearest} of {len(found)} numbers are the {subject.format.name} numbers "
@@ -194,36 +195,15 @@ def _compare(values: Values, subject: Subject) -> Iterator[_Element]:
                 where.unit,
             )
             number = float(returned[index])
-            ulps, nearest = None, False
-            if math.isfinite(number):
-                ulps = str(exact.decide(_error_in_ulps(number, target))[()])
-                rounded = exact.decide(lambda lo, hi: nearest_float(lo, hi, target))[()]
-                nearest = bool(rounded == number)
-            yield _Element(where, number, exact, ulps, nearest)
+            yield _Element(where, number, exact, judge(exact, number, target))
 
 
-def _badness(element: _Element) -> float:
-    return math.inf if element.ulps is None else float(element.ulps)
-
-
-def _error_in_ulps(number: float, target: FloatFormat) -> Rule:
-    """Return a rule for |number - exact| in ulps at the exact value, to 2 decimals."""
-    given = fmpq(*number.as_integer_ratio())
-
-    def at(exact: Any) -> Any:
-        return abs(given - exact) / power_of_two(target.ulp_exponent(exact))
-
-    def rule(lo: Any, hi: Any) -> str | None:
-        ends = (at(lo), at(hi))
-        # Between the ends the error is monotone where they are on one side of the
-        # number and in one binade; elsewhere more precision is asked for.
-        same_side = lo == hi or (lo - given) * (hi - given) > 0
-        same_ulp = target.ulp_exponent(lo) == target.ulp_exponent(hi)
-        if not (same_side and same_ulp):
-            return None
-        return round_decimal(min(ends), max(ends), places=2)
-
-    return rule
+def _ulps(judged: Judgement) -> str | None:
+    """Write an error in ulps to two decimals; ``None`` where it is not finite."""
+    if not math.isfinite(judged.high):
+        return None
+    ends = as_rational(judged.low), as_rational(judged.high)
+    return round_decimal(*ends, places=2) or f"at most {_upwards(judged.high)}"
 
 
 def _label(where: Location) -> str:
@@ -233,11 +213,16 @@ def _label(where: Location) -> str:
 def _row(element: _Element, target: FloatFormat) -> tuple[tuple[Inline, ...], ...]:
     returned, _ = float_text(element.returned, target)
     digits = math.ceil(target.precision * math.log10(2)) + 2
-    exact = element.exact.decimal(digits)
-    shown: Inline = Formula((Number(returned),)) if element.ulps else returned
+    exact = exact_text(element.exact, target, digits)
     return (
         (Code(_label(element.where)),),
-        (shown,),
-        (Formula((Number(exact),)),),
-        (element.ulps or "–",),
+        (_number(returned),),
+        (_number(exact),),
+        (_ulps(element.judged) or "–",),
     )
+
+
+def _number(text: str) -> Inline:
+    """Return a decimal as one; ``inf`` and ``0 ± 1e-300`` as they are."""
+    plain = re.fullmatch(r"-?[0-9.]+(e[+-]?[0-9]+)?", text)
+    return Formula((Number(text),)) if plain else text

@@ -175,9 +175,19 @@ def _significant(
             return (Number(notated(whole.normalize(), padded=True)),), True
     text = round_decimal(lo, hi, digits=digits)
     if text is None:
-        assert element.value is not None
-        text = str(element.value.decimal(digits))
+        text = _significant_digits(element, digits)
     return (Number(notated(Decimal(text))),), False
+
+
+def _significant_digits(element: Element, digits: int) -> str:
+    assert element.value is not None
+    try:
+        return str(element.value.decimal(digits))
+    except UndecidedError:
+        raise UndecidedError(
+            f"the precision limit does not tell {digits} significant digits of a value that "
+            'is 0, or almost, or almost a tie; ask for decimals: rounding="decimals"'
+        ) from None
 
 
 def notated(value: Decimal, *, padded: bool = False) -> str:

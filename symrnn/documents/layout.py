@@ -101,7 +101,9 @@ def _piece(piece: Piece) -> float:
 
 
 def _decimal(text: str) -> float:
-    return len(text) + 0.55 * text.startswith("-") - 0.45 * text.count(".")
+    digits, e, exponent = text.partition("e")
+    size = len(digits) + 0.55 * digits.startswith("-") - 0.45 * digits.count(".")
+    return size + _SIGNS["dot"] + 2 + 0.8 * len(exponent) if e else size
 
 
 def matrix_room(columns: int, room: float) -> float:

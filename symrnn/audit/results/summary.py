@@ -20,7 +20,7 @@ from symrnn.errors import UndecidedError
 from symrnn.formats import FloatFormat, nearest_float, round_decimal, round_up
 from symrnn.numbers import to_fraction
 
-__all__ = ["float_text", "summarise", "summarise_without_exact"]
+__all__ = ["exact_text", "float_text", "summarise", "summarise_without_exact"]
 
 _DIGITS = 20
 
@@ -142,7 +142,7 @@ def _element(
         location=grid.locate(index),
         subject=decimal,
         subject_hex=hexadecimal,
-        exact=_exact_text(exact, target),
+        exact=exact_text(exact, target),
         ulps=(judgement.low, judgement.high),
         absolute=judgement.absolute,
         tolerance=None if isinf(judgement.tolerance) else judgement.tolerance,
@@ -151,21 +151,21 @@ def _element(
     )
 
 
-def _exact_text(exact: Array, target: FloatFormat) -> str:
-    """Write the value to 20 digits, or as an interval if no precision finds them."""
+def exact_text(exact: Array, target: FloatFormat, digits: int = _DIGITS) -> str:
+    """Write a value to some digits, or as an interval if no precision finds them."""
     found: Any = exact.decide(narrow_in_ulps(target))
     value: Enclosure = found[()]
-    text = round_decimal(value.lo, value.hi, digits=_DIGITS)
+    text = round_decimal(value.lo, value.hi, digits=digits)
     if text is not None:
         return text
     if value.least > 0:
         try:
-            return str(exact.decimal(_DIGITS))
+            return str(exact.decimal(digits))
         except UndecidedError:
             pass
     middle = (value.lo + value.hi) / 2 if value.least > 0 else fmpq(0)
     radius = max(value.hi - middle, middle - value.lo)
-    shown = round_decimal(middle, middle, digits=_DIGITS)
+    shown = round_decimal(middle, middle, digits=digits)
     return f"{shown} ± {round_up(radius):.2g}"
 
 
