@@ -269,7 +269,7 @@ def test_a_wide_table_is_printed_small():
     sizes = [
         re.search(r"smallskip\{(.*?)\\hspace", wide_table(n))[1] for n in (6, 8, 9)
     ]
-    assert sizes == ["", r"\small", r"\footnotesize"]
+    assert sizes == ["", r"\small", r"\scriptsize"]
 
 
 def test_a_wider_table_is_broken_and_nothing_is_lost():

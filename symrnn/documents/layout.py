@@ -240,18 +240,14 @@ def _broken(line: Line, room: float) -> list[Line]:
             tail = Line((), relation, line.right[index + 1 :])  # type: ignore[arg-type]
             return _broken(head, room) + _broken(tail, room)
     raised = line.right[-1:] if line.right[-1] == Sign("transposed") else ()
-    *before, last = line.right[:-1] if raised else line.right
-    if isinstance(last, Brackets) and last.opened:
-        start, *more = _terms(last.body, room - width(tuple(before)) - 4.6)
-        if more:
-            opening = Brackets(start, closed=False)
-            *middle, end = (Brackets(t, opened=False, closed=False) for t in more)
-            closing = replace(end, closed=True)
-            return [
-                Line(line.left, line.relation, (*before, opening)),
-                *(Line((), None, (part,)) for part in middle),
-                Line((), None, (closing, *raised)),
-            ]
+    parts = _opened(line.right[:-1] if raised else line.right, room)
+    if len(parts) > 1:
+        first, *middle, last = parts
+        return [
+            Line(line.left, line.relation, first),
+            *(Line((), None, part) for part in middle),
+            Line((), None, (*last, *raised)),
+        ]
     start, *more = _terms(line.right, room)
     return [
         Line(line.left, line.relation, start),
@@ -266,12 +262,25 @@ def _terms(math: Math, room: float) -> list[Math]:
         factors = [term]
         if width(term) > room:
             factors = _split_before(_dotted(term), ("odot", "dot"))
-        for part in factors:
+        for part in (short for long in factors for short in _opened(long, room)):
             if lines and width(lines[-1]) + width(part) <= room:
                 lines[-1] = (*lines[-1], *part)
             else:
                 lines.append(part)
     return lines
+
+
+def _opened(term: Math, room: float) -> list[Math]:
+    """Break a product whose last factor is a sum in brackets, where it has no room."""
+    *before, last = term
+    if width(term) <= room or not isinstance(last, Brackets) or not last.opened:
+        return [term]
+    start, *more = _terms(last.body, room - width(tuple(before)) - 4.6)
+    if not more:
+        return [term]
+    *middle, end = (Brackets(part, opened=False, closed=False) for part in more)
+    opening = (*before, Brackets(start, closed=False))
+    return [opening, *((part,) for part in middle), (replace(end, closed=last.closed),)]
 
 
 def _dotted(term: Math) -> Math:

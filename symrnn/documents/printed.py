@@ -19,7 +19,7 @@ from symrnn.cells import x
 from symrnn.documents.by_hand import Drift, largest_drift
 from symrnn.documents.elements import Numbers, Results
 from symrnn.documents.forms import Element, write_numbers
-from symrnn.documents.layout import columns_that_fit, selected
+from symrnn.documents.layout import LINE, columns_that_fit, selected, width
 from symrnn.documents.matrices import dotted, sum_of_products, transposed
 from symrnn.documents.model import Function, Math, Matrix, Number, Origin, Sign
 from symrnn.documents.notation import Names, Shown
@@ -34,6 +34,7 @@ __all__ = ["Values"]
 
 _MOST_ROWS = 8
 _MOST_CHOSEN = 24
+_SUMS = LINE - 12  # room for sums of products, beside what they are equal to
 
 
 class Values:
@@ -167,6 +168,15 @@ class Values:
         if columns != 1 or inner == 1:
             return None
         most = max(3, columns_that_fit(self.digits) // 2 + 1)  # two numbers in each
+        while width(found := self._sums(left, right, most)) > _SUMS and most > 3:
+            most -= 1
+        if self.options.vectors == "row" and count > 1:
+            return *found, Sign("transposed")  # no line has room for sums side by side
+        return found
+
+    def _sums(self, left: Numbers, right: Numbers, most: int) -> Math:
+        """Return a product as sums of so many products, of which the dots take one."""
+        count, inner = left.shape
         terms = list(with_gaps(selected(inner, most), range(inner)))
         kept = [k for k in terms if not isinstance(k, Gap)]
         vector = self._write(right, [(k, 0) for k in kept])
@@ -180,12 +190,7 @@ class Values:
             else:
                 found = [(weights[i, k], vector[k, 0]) for k in kept]
                 sums.append(sum_of_products(found, terms))
-        if count == 1:
-            return sums[0]
-        column = Matrix(tuple((row,) for row in sums))
-        if self.options.vectors == "row":  # no line has room for sums side by side
-            return column, Sign("transposed")
-        return (column,)
+        return sums[0] if count == 1 else (Matrix(tuple((row,) for row in sums)),)
 
     def _write(
         self, numbers: Numbers, where: Sequence[tuple[int, int]]

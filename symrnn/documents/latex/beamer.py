@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from symrnn.documents.latex.blocks import Blocks
+from symrnn.documents.latex.blocks import Blocks, tables_for
 from symrnn.documents.latex.math import Tex
 from symrnn.documents.layout import height, text_width, width
 from symrnn.documents.model import (
@@ -259,7 +259,7 @@ def _height(piece: Block, size: _Print) -> float:
         case Display():
             return sum(_row_height(height(formula)) for formula in piece.lines)
         case Table():
-            return 1.2 * len(piece.rows) + 2.5
+            return tables_for(piece, _PRINTS[0].width) * (1.2 * len(piece.rows) + 2.5)
         case Figure():
             return size.height  # a frame of its own
         case Paragraph():

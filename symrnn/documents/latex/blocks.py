@@ -31,7 +31,7 @@ from symrnn.documents.model import (
     Table,
 )
 
-__all__ = ["INDENT", "TABLE_RULES", "Blocks"]
+__all__ = ["INDENT", "TABLE_RULES", "Blocks", "tables_for"]
 
 TABLE_RULES = r"""\providecommand{\toprule}{\noalign{\hrule height 0.08em \vskip 0.5ex}}
 \providecommand{\midrule}{\noalign{\vskip 0.4ex \hrule height 0.05em \vskip 0.5ex}}
@@ -50,10 +50,10 @@ _COLUMN_GAP = 2.2
 _SIZES = (
     (1.0, ""),
     (1.09, r"\small"),
-    (1.21, r"\footnotesize"),
-    (1.36, r"\scriptsize"),
+    (1.18, r"\footnotesize"),
+    (1.28, r"\scriptsize"),
 )
-"""How much more fits on a line in smaller print, at 11 pt."""
+"""How many more digits fit on a line in smaller print, at 11 pt: small digits are wider."""
 
 Row = tuple[tuple[Inline, ...], ...]
 
@@ -159,24 +159,32 @@ class Blocks:
 
 
 def _widths(table: Table) -> list[float]:
-    """Return the widths of the columns, each with the gap to the next."""
+    """Return the widths of the columns, in digits of their print."""
     columns = zip(table.header, *table.rows, strict=True)
-    return [max(map(text_width, column)) + _COLUMN_GAP for column in columns]
+    return [max(map(text_width, column)) for column in columns]
 
 
 def _size_that_fits(table: Table, line: float) -> str:
     """Return the print in which a table is no wider than a line."""
-    width = sum(_widths(table)) - _COLUMN_GAP
-    return next((s for room, s in _SIZES if width <= line * room), _SIZES[-1][1])
+    widths = _widths(table)
+    room = line - _COLUMN_GAP * (len(widths) - 1)  # gaps are the same in every print
+    return next((s for f, s in _SIZES if sum(widths) <= room * f), _SIZES[-1][1])
+
+
+def tables_for(table: Table, line: float) -> int:
+    """Return how many tables, below each other, its columns make."""
+    return len(_by_columns(table, line))
 
 
 def _by_columns(table: Table, line: float) -> list[Table]:
     """Split a table that is too wide in small print; the first column is in each part."""
-    room = line * _SIZES[-1][0]
+    factor = _SIZES[-1][0]
+    room, gap = line * factor, _COLUMN_GAP * factor
     first, *widths = _widths(table)
     groups: list[list[int]] = [[0]]
     used = first
     for index, width in enumerate(widths, 1):
+        width += gap
         if used + width > room and len(groups[-1]) > 1:
             groups.append([0])
             used = first

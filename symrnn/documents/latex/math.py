@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from symrnn.documents.layout import width
 from symrnn.documents.model import (
     Blank,
     Brackets,
@@ -149,7 +150,7 @@ class Tex:
         pieces = [p for row in matrix.rows for cell in row for p in cell]
         numbers = any(isinstance(piece, Number) for piece in pieces)
         if numbers:
-            cells = _with_centred_dots(cells)
+            cells = _with_centred_dots(matrix, cells)
         columns = ("r" if numbers else "c") * len(cells[0])
         rows = _apart(cells).join(" & ".join(row) for row in cells)
         return rf"\left[\begin{{array}}{{{columns}}} {rows} \end{{array}}\right]"
@@ -226,22 +227,16 @@ def _apart(cells: list[list[str]]) -> str:
 _HIGH = ("^", r"\frac", r"\begin")
 
 
-def _with_centred_dots(cells: list[list[str]]) -> list[list[str]]:
+def _with_centred_dots(matrix: Matrix, cells: list[list[str]]) -> list[list[str]]:
     """Move vertical dots from the right of a column of numbers to its middle."""
-    longest = [
-        max((len(cell) for cell in column if "dots" not in cell), default=0)
-        for column in zip(*cells, strict=True)
-    ]
-    dots = _SIGNS["vdots"].strip()
-    return [
-        [
-            rf"{dots}\hphantom{{{'0' * (n // 2 - 1)}}}"
-            if cell == dots and n > 3
-            else cell
-            for cell, n in zip(row, longest, strict=True)
-        ]
-        for row in cells
-    ]
+    dots = (Sign("vdots"),)
+    for j, column in enumerate(zip(*matrix.rows, strict=True)):
+        numbers = [width(math) for math in column if math != dots]
+        zeros = round(max(numbers, default=0.0)) // 2 - 1
+        for i, math in enumerate(column):
+            if math == dots and zeros > 0:
+                cells[i][j] = rf"\vdots\hphantom{{{'0' * zeros}}}"
+    return cells
 
 
 # --- several lines ------------------------------------------------------------------
