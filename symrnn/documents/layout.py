@@ -103,7 +103,7 @@ def _piece(piece: Piece) -> float:
 def _decimal(text: str) -> float:
     digits, e, exponent = text.partition("e")
     size = len(digits) + 0.55 * digits.startswith("-") - 0.45 * digits.count(".")
-    return size + _SIGNS["dot"] + 2 + 0.8 * len(exponent) if e else size
+    return size + _SIGNS["dot"] + 2 + len(exponent) if e else size
 
 
 def matrix_room(columns: int, room: float) -> float:
@@ -150,10 +150,12 @@ def _height(piece: Piece) -> float:
             return height(piece.top) + height(piece.bottom) + 0.2
         case Brackets():
             return height(piece.body)
-        case Matrix() if len(piece.rows) > 1:
+        case Matrix():
             rows = [max(height(cell) for cell in row) for row in piece.rows]
             apart = 0.4 if _has_raised(piece) else 0.0
-            return sum(rows) + apart * (len(rows) - 1) + 0.4
+            return (
+                sum(rows) + apart * (len(rows) - 1) + (0.4 if len(rows) > 1 else 0.25)
+            )
         case _:
             return 1.0
 

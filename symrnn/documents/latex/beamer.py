@@ -215,7 +215,8 @@ def _pieces(block: Block) -> Iterator[Block]:
         case Display():
             yield from (Display((formula,)) for formula in block.lines)
         case Table():
-            step = _MOST_IN_A_TABLE
+            parts = tables_for(block, _PRINTS[0].width)
+            step = _MOST_IN_A_TABLE if parts == 1 else max(1, 9 // parts)
             for start in range(0, len(block.rows), step):
                 yield replace(block, rows=block.rows[start : start + step])
         case _:
@@ -269,7 +270,7 @@ def _height(piece: Block, size: _Print) -> float:
 
 
 def _row_height(lines: float) -> float:
-    return lines + (0.55 if lines > 1 else 0.3)
+    return lines + (0.55 if lines > 1.5 else 0.3)
 
 
 # --- writing ------------------------------------------------------------------------

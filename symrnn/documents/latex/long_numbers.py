@@ -31,6 +31,7 @@ __all__ = ["with_long_numbers_broken"]
 
 _RELATION = 2.8
 _BRACKETS = 2.6
+_ATTEMPTS = 4
 _LEAST = 12.0
 """Digits a broken number has on a line, however little room there is."""
 
@@ -70,11 +71,17 @@ def _narrowed(math: Math, room: float) -> Math:
     widths = [width((piece,)) for piece in math]
     if sum(widths) <= room:
         return math
-    rooms = _shares(widths, room)
-    return tuple(
-        piece if own <= r else _piece(piece, r)
-        for piece, own, r in zip(math, widths, rooms, strict=True)
-    )
+    found, share = math, room
+    for _ in range(_ATTEMPTS):
+        rooms = _shares(widths, share)
+        found = tuple(
+            piece if own <= r else _piece(piece, r)
+            for piece, own, r in zip(math, widths, rooms, strict=True)
+        )
+        if width(found) <= room:
+            break
+        share -= width(found) - room  # brackets are wider around several lines
+    return found
 
 
 def _piece(piece: Piece, room: float) -> Piece:
