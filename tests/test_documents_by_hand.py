@@ -201,3 +201,16 @@ def test_nothing_drifts_where_nothing_is_rounded():
     page = symrnn.derive(net, [[1], [3]], carry="by-hand")
     assert "No state differs from exact arithmetic." in page.markdown()
     assert "approx 0" not in page.markdown()
+
+
+def test_what_vanishes_is_zero_as_on_a_calculator():
+    """E^(-1e7) has seven million zeros; nobody carries it, and no page waits for it."""
+    weights = {"weight_ih_l0": [[-1e7], [-1e9], [1]], "weight_hh_l0": [[0], [0], [0]]}
+    net = symrnn.load(weights, cell="gru")
+    options = {"carry": "by-hand", "rounding": "significant"}
+    page = symrnn.derive(net, [[1]], **options).markdown()
+    assert (
+        r"\sigma(-1 \cdot 10^{9} + 0) = \sigma(-1 \cdot 10^{9}) \approx 0" + "\n"
+        in page
+    )
+    assert "0.7616" in page

@@ -4,22 +4,24 @@
 What is printed is rounded once, from the printed numbers that it is computed from, and
 carried on so: a matrix product (whose products and sums stay in the calculator), a sum, a
 product of two, a function value. Halves are rounded away from zero, as calculators and
-schools do.
+schools do; and what is smaller than 10^-999 is 0, as on a calculator's display.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Context, Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
-from flint import fmpq
+from flint import fmpq, fmpz
 
 from symrnn.documents.forms import EXTRA, notated
 from symrnn.documents.options import Options
 from symrnn.domains.by_hand import ByHandDomain
 from symrnn.domains.objects import Objects, object_array
+from symrnn.formats import round_up
 from symrnn.inputs import Inputs
 from symrnn.network import Network, Place
 from symrnn.numbers import Exact, to_fraction
@@ -27,6 +29,9 @@ from symrnn.run import run
 from symrnn.trace import Trace
 
 __all__ = ["Drift", "PrintedDomain", "carry_by_hand", "largest_drift"]
+
+
+_SMALLEST = fmpq(1, fmpz(10) ** 999)
 
 
 class PrintedDomain(ByHandDomain):
@@ -100,6 +105,8 @@ class PrintedDomain(ByHandDomain):
 
 def _significant(value: fmpq, digits: int) -> fmpq:
     """Return a value to so many significant digits, halves away from zero."""
+    if abs(value) < _SMALLEST:
+        return fmpq(0)
     context = Context(prec=digits, rounding=ROUND_HALF_UP)
     quotient = context.divide(Decimal(int(value.p)), Decimal(int(value.q)))
     return fmpq(*quotient.as_integer_ratio())
@@ -150,8 +157,11 @@ def largest_drift(carried: Trace, exact: Trace) -> Drift | None:
     if largest == 0:
         return Drift("0", place, t, b, state, unit)
     context = Context(prec=2, rounding=ROUND_CEILING)
-    top, bottom = Decimal(int(largest.p)), Decimal(int(largest.q))
-    rounded = context.divide(top, bottom)
+    bound = round_up(largest)
+    if math.isfinite(bound):
+        rounded = context.create_decimal_from_float(bound)
+    else:
+        rounded = context.divide(Decimal(int(largest.p)), Decimal(int(largest.q)))
     return Drift(notated(rounded), place, t, b, state, unit)
 
 

@@ -91,7 +91,7 @@ def _piece(piece: Piece) -> float:
         case Fraction():
             return 0.5 + max(width(piece.top), width(piece.bottom))
         case Brackets():
-            return width(piece.body) + (2.6 if is_tall(piece.body) else 1.6)
+            return width(piece.body) + (3.2 if is_tall(piece.body) else 1.6)
         case Blank():
             return 1.6 * piece.digits + 1.6
         case Matrix():

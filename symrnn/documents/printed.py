@@ -26,6 +26,7 @@ from symrnn.documents.notation import Names, Shown
 from symrnn.documents.notations import Notation
 from symrnn.documents.options import Options
 from symrnn.documents.selection import Gap, Selection, with_gaps
+from symrnn.errors import UndecidedError
 from symrnn.language import Matmul, Named
 from symrnn.network import Network, Place
 from symrnn.trace import Trace
@@ -229,12 +230,16 @@ class Values:
     def decimals(self, place: Place, t: int, b: int, name: str) -> dict[int, str]:
         """Return a quantity's exact values as decimals, by unit from 1.
 
-        The units that are shown, to as many digits as are printed.
+        The units that are shown, to as many digits as are printed; none where no
+        precision finds them.
         """
         numbers = self.results.exact(place, t, b, self.results.target(name))
         units = self._rows_shown(numbers.shape[0], by_unit=True)
         elements = [numbers.at(i, 0) for i in units]
-        texts = write_numbers(elements, self._plain).texts
+        try:
+            texts = write_numbers(elements, self._plain).texts
+        except UndecidedError:  # by hand, what is printed may have digits all the same
+            return {}
         return {
             i + 1: math[0].text
             for i, math in zip(units, texts, strict=True)

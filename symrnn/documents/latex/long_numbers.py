@@ -30,7 +30,7 @@ from symrnn.documents.model import (
 __all__ = ["with_long_numbers_broken"]
 
 _RELATION = 2.8
-_BRACKETS = 2.6
+_BRACKETS = 3.2
 _ATTEMPTS = 4
 _LEAST = 12.0
 """Digits a broken number has on a line, however little room there is."""
