@@ -146,6 +146,8 @@ def _height(piece: Piece) -> float:
             return 1.6
         case Number():
             return float(len(piece.lines()))
+        case Sign(name="vdots" | "ddots"):
+            return 1.6
         case Fraction():
             return height(piece.top) + height(piece.bottom) + 0.2
         case Brackets():
