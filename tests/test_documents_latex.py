@@ -26,6 +26,7 @@ from symrnn.documents.model import (
     Number,
     Paragraph,
     Script,
+    Sign,
     Symbol,
     Table,
 )
@@ -73,6 +74,16 @@ STRAINS = {
         GOLDEN["rnn_hidden_size_two"][0],
         SEQUENCE[:2],
         {"digits": 90, "detail": "scalars"},
+    ),
+    "wide sums": (
+        lambda: random_network(lstm(), 3, 4),
+        SEQUENCE[:1],
+        {
+            "digits": 12,
+            "detail": "scalars",
+            "vectors": "row",
+            "rounding": "significant",
+        },
     ),
     "closed": (GOLDEN["rnn_hidden_size_two"][0], SEQUENCE[:2], {"numbers": "closed"}),
     "rows": (GOLDEN["lstm"][0], SEQUENCE[:2], {"vectors": "row"}),
@@ -228,6 +239,21 @@ def test_broken_numbers_have_all_their_digits(options):
     expected = Counter(re.findall(long, page.markdown()))  # wide tables are in parts
     assert expected.total() > 50
     assert expected == Counter(re.findall(long, unbroken(latex)))
+
+
+def test_sums_wider_than_a_line_are_broken():
+    """Before a plus, below each other in the matrix; HTML scrolls instead."""
+    term = (
+        Number("0.123456789012345678901234567890123456789"),
+        Sign("dot"),
+        Number("3"),
+    )
+    long = (*term, Sign("plus"), *term, Sign("plus"), *term)
+    block = Display(((Matrix(((long,), ((Number("1"),),))),),))
+    text = write_latex(Document((block,)), form="fragment")
+    number = term[0].text
+    assert rf"{number} \cdot 3 \\ \quad {{}} + {number} \cdot 3 \\" in text
+    assert r"\left[\begin{array}{l}" in text
 
 
 # --- forms --------------------------------------------------------------------------

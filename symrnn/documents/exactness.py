@@ -48,7 +48,7 @@ class Closed:
 Known = fmpq | Closed | None
 Rows = list[list[Known]]
 
-_WIDEST = 24.0  # digits; wider closed forms are not worth following
+_WIDEST = 26.4  # digits; wider closed forms are not worth following
 
 _LARGEST = 4096  # bits; a relu network's rationals grow with every step
 _WORK = 200_000  # multiplications; past this, few numbers are short decimals anyway

@@ -38,6 +38,7 @@ __all__ = [
     "matrix_room",
     "pack",
     "selected",
+    "terms",
     "text_width",
     "width",
 ]
@@ -97,7 +98,8 @@ def _piece(piece: Piece) -> float:
         case Matrix():
             columns = zip(*piece.rows, strict=True)
             inner = sum(max(width(cell) for cell in column) for column in columns)
-            return inner - matrix_room(len(piece.rows[0]), 0.0)
+            outer = inner - matrix_room(len(piece.rows[0]), 0.0)
+            return outer if piece.bracketed else outer - _FRAME
 
 
 def _decimal(text: str) -> float:
@@ -252,14 +254,14 @@ def _broken(line: Line, room: float) -> list[Line]:
             *(Line((), None, part) for part in middle),
             Line((), None, (*last, *raised)),
         ]
-    start, *more = _terms(line.right, room)
+    start, *more = terms(line.right, room)
     return [
         Line(line.left, line.relation, start),
-        *(Line((), None, terms) for terms in more),
+        *(Line((), None, part) for part in more),
     ]
 
 
-def _terms(math: Math, room: float) -> list[Math]:
+def terms(math: Math, room: float) -> list[Math]:
     """Split a sum before its signs, so that each part has room; or products too."""
     lines: list[Math] = []
     for term in _split_before(math, ("plus", "minus")):
@@ -279,7 +281,7 @@ def _opened(term: Math, room: float) -> list[Math]:
     *before, last = term
     if width(term) <= room or not isinstance(last, Brackets) or not last.opened:
         return [term]
-    start, *more = _terms(last.body, room - width(tuple(before)) - 4.6)
+    start, *more = terms(last.body, room - width(tuple(before)) - 4.6)
     if not more:
         return [term]
     *middle, end = (Brackets(part, opened=False, closed=False) for part in more)

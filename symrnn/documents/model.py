@@ -181,10 +181,18 @@ class Brackets:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """A matrix in square brackets, row by row; numbers stand flush right."""
+    """A matrix, row by row; numbers stand flush right.
+
+    Attributes:
+        rows: Its elements.
+        origin: The value.
+        bracketed: Whether in square brackets. What is not is a sum whose parts stand on
+            lines of their own, flush left.
+    """
 
     rows: tuple[tuple[Math, ...], ...]
     origin: Origin | None = None
+    bracketed: bool = field(default=True, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,8 @@ class MathML:
         rows = [
             element("mtr", *(self._cell(cell) for cell in line)) for line in matrix.rows
         ]
+        if not matrix.bracketed:
+            return element("mtable", *rows, columnalign="left")
         # MathML Core leaves alignment to the style; not all browsers do.
         aligned = {"class_": "numbers", "columnalign": "right"} if numbers else {}
         return element(

@@ -63,10 +63,10 @@ class _Print:
 
 
 _PRINTS = (
-    _Print(r"\normalsize", 64, 13.5),
-    _Print(r"\small", 70, 15.5),
-    _Print(r"\footnotesize", 78, 16.6),
-    _Print(r"\scriptsize", 88, 19.0),
+    _Print(r"\normalsize", 64, 13.4),
+    _Print(r"\small", 70, 15.4),
+    _Print(r"\footnotesize", 78, 16.5),
+    _Print(r"\scriptsize", 88, 18.9),
 )
 _READABLE = _PRINTS[2]
 

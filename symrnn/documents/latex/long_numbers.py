@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Numbers that are longer than a line of paper, broken into lines of their own.
+"""Sums and numbers that are wider than paper, broken into lines of their own.
 
-Sums and products have been broken where they are too wide already, so only lines are
-changed whose single numbers, or the columns of one matrix, have no room.
+Equations have been broken where they are too wide already, so only lines are changed
+whose single numbers, or the columns of one matrix, have no room.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from symrnn.documents.layout import LINE, matrix_room, width
+from symrnn.documents.layout import LINE, matrix_room, terms, width
 from symrnn.documents.model import (
     Block,
     Brackets,
@@ -30,6 +30,7 @@ from symrnn.documents.model import (
 __all__ = ["with_long_numbers_broken"]
 
 _RELATION = 2.8
+_QUAD = 2.0  # by which the further lines of a sum are set in
 _BRACKETS = 3.2
 _ATTEMPTS = 4
 _LEAST = 12.0
@@ -98,12 +99,21 @@ def _piece(piece: Piece, room: float) -> Piece:
             widths = [max(width(cell) for cell in column) for column in columns]
             rooms = _shares(widths, matrix_room(len(widths), room))
             rows = (
-                tuple(_narrowed(cell, r) for cell, r in zip(row, rooms, strict=True))
+                tuple(_cell(cell, r) for cell, r in zip(row, rooms, strict=True))
                 for row in piece.rows
             )
             return replace(piece, rows=tuple(rows))
         case _:
             return piece
+
+
+def _cell(math: Math, room: float) -> Math:
+    """Break a sum that is too wide into lines, and then numbers that are."""
+    lines = [math] if width(math) <= room else terms(math, room - _QUAD)
+    if len(lines) == 1:
+        return _narrowed(math, room)
+    rows = tuple((_narrowed(line, room - _QUAD),) for line in lines)
+    return (Matrix(rows, bracketed=False),)
 
 
 def _shares(widths: Sequence[float], room: float) -> list[float]:

@@ -147,11 +147,16 @@ class Tex:
 
     def _matrix(self, matrix: Matrix) -> str:
         cells = [[self.math(cell) for cell in row] for row in matrix.rows]
+        if not matrix.bracketed:
+            # The empty group makes an operator of the + that begins a line.
+            lines = r" \\ \quad {} ".join(text for (text,) in cells)
+            return rf"\begin{{array}}{{@{{}}l@{{}}}} {lines} \end{{array}}"
         pieces = [p for row in matrix.rows for cell in row for p in cell]
         numbers = any(isinstance(piece, Number) for piece in pieces)
         if numbers:
             cells = _with_centred_dots(matrix, cells)
-        columns = ("r" if numbers else "c") * len(cells[0])
+        broken = any(isinstance(p, Matrix) and not p.bracketed for p in pieces)
+        columns = ("l" if broken else "r" if numbers else "c") * len(cells[0])
         rows = _apart(cells).join(" & ".join(row) for row in cells)
         return rf"\left[\begin{{array}}{{{columns}}} {rows} \end{{array}}\right]"
 
