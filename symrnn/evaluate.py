@@ -47,6 +47,7 @@ from symrnn.propagation import Propagation
 from symrnn.run import Keep, run
 from symrnn.sources import load
 from symrnn.trace import Trace
+from symrnn.workers import require_executor
 
 __all__ = ["MAX_PRECISION", "evaluate", "evaluate_inputs"]
 
@@ -148,6 +149,7 @@ def evaluate_inputs(
         require_int(places, "places", 0)
     if keep not in ("all", "nodes", "states"):
         raise ValueError(f"keep must be 'all', 'nodes' or 'states' (got {keep!r})")
+    require_executor(executor)
     net.require_finite()
     inputs.require_finite()
     goal = math.ceil((digits if places is None else places) * _BITS_PER_DIGIT)

@@ -16,13 +16,22 @@ Note [One thread a product]
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["count_workers", "one_thread_a_product"]
+__all__ = ["count_workers", "one_thread_a_product", "require_executor"]
+
+
+def require_executor(executor: Any) -> None:
+    """Raise `TypeError` for what is given as an executor and is none."""
+    if executor is not None and not isinstance(executor, Executor):
+        raise TypeError(
+            f"executor must be a concurrent.futures.Executor (got {executor!r})"
+        )
 
 
 def count_workers() -> int:

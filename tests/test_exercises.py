@@ -295,6 +295,7 @@ def test_sheets_have_no_code():
         ({"layers": 0}, "layers"),
         ({"layers": 2, "hidden": 5, "bidirectional": True}, "at most 8 features"),
         ({"bidirectional": "yes"}, "bool"),
+        ({"name": 5}, "name must be text"),
         ({"seed": "7"}, "seed"),
     ],
 )

@@ -11,6 +11,7 @@ from flint import arb, ctx
 from hypothesis import given
 from hypothesis import strategies as st
 
+import symrnn
 from symrnn.arrays import PackedArray
 from symrnn.cells import Cell, find_cell, hidden_size, input_size, previous, quantity, x
 from symrnn.domains.ball import Balls
@@ -290,3 +291,11 @@ def test_pickled_matrices_multiply():
     assert [2, 3, 6, 11] == [
         int(v.mid().fmpz()) for v in (matrix_.mat * matrix_.mat).entries()
     ]
+
+
+def test_what_is_no_executor_is_refused():
+    """It says what was expected, before anything is computed."""
+    net = symrnn.load({"weight_ih_l0": [[1]], "weight_hh_l0": [[1]]}, cell="rnn_tanh")
+    for call in (symrnn.evaluate, symrnn.audit):
+        with pytest.raises(TypeError, match=r"concurrent\.futures\.Executor \(got 5\)"):
+            call(net, [[1]], executor=5)

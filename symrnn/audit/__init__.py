@@ -30,6 +30,7 @@ from symrnn.formats import FloatFormat
 from symrnn.network import Network
 from symrnn.schedules import Schedule
 from symrnn.sources import is_torch_module, load, recurrent_module
+from symrnn.workers import require_executor
 
 __all__ = [
     "Arithmetic",
@@ -148,10 +149,7 @@ def audit(
             f"tolerance must be a symrnn.Tolerance, such as Tolerance(ulps=4) or "
             f"Tolerance(1e-6, 1e-8) (got {tolerance!r})"
         )
-    if executor is not None and not isinstance(executor, Executor):
-        raise TypeError(
-            f"executor must be a concurrent.futures.Executor (got {executor!r})"
-        )
+    require_executor(executor)
     if schedule is not None and format is None:
         raise TypeError("schedule= is the order of an emulated run; give format= too")
     net = load(model, prefix=prefix)

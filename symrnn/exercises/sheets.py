@@ -204,6 +204,8 @@ def exercise(
     _require_sizes(cell, size, digits, level)
     require_int(number, "number", 1)
     require_int(seed, "seed", 0)
+    if not isinstance(name, str):
+        raise SourceError(f"name must be text (got {name!r})")
     friendly = draw(
         cell, size, palette=level.palette, seed=f"{difficulty} {seed} {number}"
     )
