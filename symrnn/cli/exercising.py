@@ -97,12 +97,12 @@ def exercise(students: str, form: str, output: Path, **choices: Any) -> None:
     from symrnn.exercises.keys import join_keys
 
     names = _names(students)
-    output.mkdir(parents=True, exist_ok=True)
     width = max(2, len(str(len(names))))
     keys = []
     with working("making sheets"):
         for number, name in enumerate(names, start=1):
             made = make(number=number, name=name, **choices)
+            output.mkdir(parents=True, exist_ok=True)  # where there is a sheet to go there
             keys.append(made.key)
             label = f"{number:0{width}}"
             made.sheet.save(output / f"sheet-{label}.{form}")
