@@ -151,10 +151,11 @@ class Values:
 
     def evaluated(self, place: Place, t: int, b: int, node: MatrixExpr) -> Shown | None:
         """Return the decimals of a node that is printed in closed form, if it is."""
-        numbers = self.results.node(place, t, b, node)
-        shown = self.node(place, t, b, node)
-        if self.options.numbers != "closed" or not _has_function(shown.math):
+        if self.options.numbers != "closed":
             return None
+        if not _has_function(self.node(place, t, b, node).math):
+            return None
+        numbers = self.results.node(place, t, b, node)
         by_unit = node.shape[0] in set(self.net.cell.state_sizes)
         return self._show(numbers, None, by_unit=by_unit, options=self._plain)
 
