@@ -280,6 +280,11 @@ def test_the_slider_steps_through_time(show):
     assert {"0", "1", "2", "3"} == shown_steps(page)
     slider.focus()
     page.keyboard.press("ArrowRight")
+    assert {"0"} == shown_steps(page)
+    page.keyboard.press("Home")  # all of them stand before the first
+    assert {"0", "1", "2", "3"} == shown_steps(page)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
     assert {"1"} == shown_steps(page)
     assert 2 == page.locator("[data-step='1']").count()
     assert {"1"} == set(

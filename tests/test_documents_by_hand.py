@@ -214,3 +214,18 @@ def test_what_vanishes_is_zero_as_on_a_calculator():
         in page
     )
     assert "0.7616" in page
+
+
+def test_no_drift_where_nothing_was_rounded():
+    """Exact values count where there are any, not what encloses them."""
+    weights = {
+        "weight_ih_l0": [[".1", ".3"], [".7", "-.2"]],
+        "weight_hh_l0": [[".3", ".1"], ["-.1", ".7"]],
+    }
+    net = symrnn.load(weights, cell="rnn_relu")
+    page = symrnn.derive(net, [[1, 2], [".5", 1]], carry="by-hand").markdown()
+    assert "No state differs from exact arithmetic" in page
+    weights = {"weight_ih_l0": [[".31", ".27"]], "weight_hh_l0": [[".5"]]}
+    net = symrnn.load(weights, cell="rnn_relu")
+    page = symrnn.derive(net, [[".7", "-.8"]], carry="by-hand", digits=2).markdown()
+    assert "by at most $0.001$" in page

@@ -132,7 +132,7 @@ def test_the_last_digit_decides(made, change):
     """One unit more or less in the last digit is wrong, but for ties."""
     form = answered(made)
     values = {a["key"]: a["value"] for a in made.key["sheets"][0]["answers"]}
-    unit = Decimal(1).scaleb(-made.sheet.options.digits)
+    unit = Decimal(1).scaleb(-made.key["sheets"][0]["answers"][0]["places"])
     ties = 0
     for name, text in form["answers"].items():
         moved = Decimal(text) + change * unit
@@ -306,3 +306,66 @@ def test_command_refuses_what_is_no_form(files, tmp_path, content):
         result = run(*arguments)
         assert result.exit_code == 2
         assert "Traceback" not in result.output
+
+
+# --- who goes on from printed numbers -----------------------------------------------
+
+
+@pytest.mark.parametrize("cell", ["rnn_tanh", "gru", "lstm"])
+@pytest.mark.parametrize("seed", range(8))
+def test_working_from_the_printed_step_is_right(cell, seed):
+    """An easy sheet prints the step before the last; nobody computes it again."""
+    made = symrnn.exercise(cell, seed=seed)
+    (sheet,) = made.key["sheets"]
+    net = symrnn.load(sheet["parameters"], cell=cell)
+    before = symrnn.evaluate(net, sheet["x"][:-1], places=made.sheet.options.digits)
+    printed = [before.state(s).decimal(places=5) for s in net.cell.states]
+    assert all(text in made.sheet.markdown() for (row,) in [printed[0]] for text in row)
+    hx = printed[0] if len(printed) == 1 else tuple(printed)
+    last = symrnn.evaluate(net, sheet["x"][-1:], hx, places=40)[0, "forward", 0]
+    form = made.answer_form()
+    asked = [a for a in sheet["answers"] if a["node"] in last.names]
+    for a in asked:
+        digits = last[a["node"]].decimal(places=a["places"])
+        form["answers"][a["key"]] = digits[max(a["unit"] - 1, 0)]
+    marks = {m.key: m.verdict for m in symrnn.grade(made.key, form).marks}
+    assert {"right"} == {marks[a["key"]] for a in asked}
+    assert len(asked) >= 2
+
+
+def test_a_damaged_form_does_not_stop_a_class(tmp_path):
+    """It is named; the others are marked; and Windows' mark of UTF-8 is no damage."""
+    made = symrnn.exercise(seed=7)
+    form = answered(made)
+    (tmp_path / "key.json").write_text(json.dumps(made.key))
+    (tmp_path / "good.json").write_text(json.dumps(form), encoding="utf-8-sig")
+    form["answers"] = []
+    (tmp_path / "bad.json").write_text(json.dumps(form))
+    names = ["key.json", "bad.json", "good.json", "--csv", "marks.csv"]
+    paths = [n if n == "--csv" else str(tmp_path / n) for n in names]
+    result = CliRunner().invoke(main, ["grade", *paths])
+    assert result.exit_code == 2
+    assert "bad.json: the answers must be an object" in result.stderr
+    assert "34 of 34 points" in result.stdout
+    assert 35 == len((tmp_path / "marks.csv").read_text().splitlines())
+    paths[0] = str(tmp_path / "bad.json")
+    result = CliRunner().invoke(main, ["grade", *paths])
+    assert result.exit_code == 2
+    assert "this is no key" in result.stderr
+
+
+@pytest.mark.parametrize("text", ["-2,00", "-1/3", "-0.5", "+1e-3"])
+def test_numbers_stay_numbers_in_a_table(tmp_path, text):
+    """What a spreadsheet could take for a formula is quoted; a number is none."""
+    made = symrnn.exercise(seed=7)
+    form = made.answer_form()
+    form["answers"]["step 3: h[1]"] = text
+    form["answers"]["step 3: h[2]"] = "-1+cmd()"
+    for name, content in (("key", made.key), ("form", form)):
+        (tmp_path / name).write_text(json.dumps(content))
+    paths = [str(tmp_path / name) for name in ("key", "form", "out.csv")]
+    CliRunner().invoke(main, ["grade", *paths[:2], "--csv", paths[2]])
+    lines = (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()
+    rows = {row["answer"]: row for row in csv.DictReader(lines)}
+    assert rows["step 3: h[1]"]["given"] == text
+    assert rows["step 3: h[2]"]["given"] == "'-1+cmd()"

@@ -102,7 +102,9 @@ def exercise(students: str, form: str, output: Path, **choices: Any) -> None:
     with working("making sheets"):
         for number, name in enumerate(names, start=1):
             made = make(number=number, name=name, **choices)
-            output.mkdir(parents=True, exist_ok=True)  # where there is a sheet to go there
+            output.mkdir(
+                parents=True, exist_ok=True
+            )  # where there is a sheet to go there
             keys.append(made.key)
             label = f"{number:0{width}}"
             made.sheet.save(output / f"sheet-{label}.{form}")

@@ -6,12 +6,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from symrnn.cli.output import remark
+from symrnn.errors import SourceError
 from symrnn.writing import write_text
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["grade"]
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_NUMBER = re.compile(r"[+-]?[0-9.,]+([eE][+-]?[0-9]+)?(\s*/\s*[0-9]+)?")
 
 
 @click.command(
@@ -68,19 +72,30 @@ def grade(
     report: str,
     csv_: Path | None,
 ) -> None:
-    """Mark every form before anything is printed."""
+    """Mark every form before anything is printed; those that are refused are named."""
     from symrnn.exercises import grade as mark
     from symrnn.exercises.grading import read_json
+    from symrnn.exercises.keys import sheets_of
 
     content = read_json(key)
-    grades = [mark(content, path, follow=follow) for path in answers]
+    sheets_of(content)
+    grades = []
+    for path in answers:
+        try:
+            grades.append(mark(content, path, follow=follow))
+        except SourceError as error:  # one form that is damaged does not stop a class
+            text = str(error)
+            remark(f"error: {text}" if str(path) in text else f"error: {path}: {text}")
+    if not grades:
+        ctx.exit(2)
     if csv_ is not None:
         write_text(csv_, _csv(grades))
     if report == "json":
         click.echo(json.dumps([g.to_dict() for g in grades], indent=1))
     else:
         _print(grades)
-    ctx.exit(0 if all(g.passed for g in grades) else 1)
+    passed = all(g.passed for g in grades)
+    ctx.exit(2 if len(grades) < len(answers) else 0 if passed else 1)
 
 
 def _csv(grades: Sequence[Grade]) -> str:
@@ -98,12 +113,9 @@ def _csv(grades: Sequence[Grade]) -> str:
 
 def _cell(value: object) -> object:
     """Return what a spreadsheet does not take for a formula; numbers are none."""
-    if isinstance(value, str) and value[:1] in ("=", "@", "\t", "\r", "+", "-"):
-        try:
-            float(value)
-        except ValueError:
-            return f"'{value}"
-    return value
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+        return value
+    return f"'{value}" if value[:1] in ("=", "@", "\t", "\r", "+", "-") else value
 
 
 def _print(grades: Sequence[Grade]) -> None:

@@ -9,8 +9,7 @@ schools do; and what is smaller than 10^-999 is 0, as on a calculator's display.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Context, Decimal
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from flint import fmpq, fmpz
 
 from symrnn.documents.forms import EXTRA, notated
 from symrnn.documents.options import Options
+from symrnn.domains.base import Interval
 from symrnn.domains.by_hand import ByHandDomain
 from symrnn.domains.objects import Objects, object_array
 from symrnn.formats import round_up
@@ -32,6 +32,7 @@ __all__ = ["Drift", "PrintedDomain", "carry_by_hand", "largest_drift"]
 
 
 _SMALLEST = fmpq(1, fmpz(10) ** 999)
+_WRITTEN = 20_000  # bits of numbers that are quickly written in decimal
 
 
 class PrintedDomain(ByHandDomain):
@@ -136,20 +137,28 @@ class Drift(NamedTuple):
     unit: int
 
 
-def largest_drift(carried: Trace, exact: Trace) -> Drift | None:
+def largest_drift(
+    carried: Trace, exact: Callable[[Place, int, int, str, int], Interval]
+) -> Drift | None:
     """Return the largest distance of all states, ``None`` where there is no state.
 
     Its size is rounded up to two significant digits.
+
+    Args:
+        carried: The run by hand.
+        exact: From place, step, sequence, state and unit to an enclosure of the value.
     """
     worst: tuple[fmpq, tuple[Place, int, str, tuple[int, ...]]] | None = None
-    for place in exact.net.places:
-        for t in range(len(exact.inputs.widths)):
-            ours, theirs = carried[(*place, t)], exact[(*place, t)]
-            for state in exact.net.cell.states:
-                far = _distances(ours[state].tolist(), theirs[state].intervals())
-                for index in np.ndindex(far.shape):
-                    if worst is None or far[index] > worst[0]:
-                        worst = far.item(index), (place, t, state, index)
+    for place in carried.net.places:
+        for t in range(len(carried.inputs.widths)):
+            for state in carried.net.cell.states:
+                values = np.array(carried[(*place, t)][state].tolist(), dtype=object)
+                for index, value in np.ndenumerate(values):
+                    b, unit = index if len(index) == 2 else (0, index[0])
+                    lo, hi = exact(place, t, b, state, unit)
+                    far = max(abs(value - lo), abs(value - hi))
+                    if worst is None or far > worst[0]:
+                        worst = far, (place, t, state, index)
     if worst is None:
         return None
     largest, (place, t, state, where) = worst
@@ -157,18 +166,8 @@ def largest_drift(carried: Trace, exact: Trace) -> Drift | None:
     if largest == 0:
         return Drift("0", place, t, b, state, unit)
     context = Context(prec=2, rounding=ROUND_CEILING)
-    bound = round_up(largest)
-    if math.isfinite(bound):
-        rounded = context.create_decimal_from_float(bound)
-    else:
+    if max(largest.p.bit_length(), largest.q.bit_length()) < _WRITTEN:
         rounded = context.divide(Decimal(int(largest.p)), Decimal(int(largest.q)))
+    else:
+        rounded = context.create_decimal_from_float(round_up(largest))
     return Drift(notated(rounded), place, t, b, state, unit)
-
-
-def _distances(values: object, intervals: Objects) -> Objects:
-    carried = np.array(values, dtype=object).reshape(intervals.shape)
-    found = np.empty(intervals.shape, dtype=object)
-    for index in np.ndindex(found.shape):
-        lo, hi = intervals[index]
-        found[index] = max(abs(carried[index] - lo), abs(carried[index] - hi))
-    return found

@@ -25,6 +25,7 @@ __all__ = [
     "EXTRA",
     "Element",
     "Written",
+    "enclosure",
     "longest_fraction",
     "notated",
     "write_numbers",
@@ -118,7 +119,7 @@ def longest_fraction(options: Options) -> int:
 
 def _decimals(elements: Sequence[Element], options: Options, limit: int) -> Written:
     """Write decimals; exact ones of up to `limit` digits are written out."""
-    ends = [_ends(element) for element in elements]
+    ends = [enclosure(element) for element in elements]
     exact = all(element.exact for element in elements)
     if options.rounding == "significant":
         pairs = [
@@ -138,7 +139,7 @@ def _decimals(elements: Sequence[Element], options: Options, limit: int) -> Writ
     return Written(texts, exact)
 
 
-def _ends(element: Element) -> Interval:
+def enclosure(element: Element) -> Interval:
     """Return an enclosure of a number: twice the number where that is known."""
     if isinstance(element.known, fmpq):
         return element.known, element.known

@@ -329,7 +329,7 @@ class _Drawing:
             yield " In the same node is "
             yield from _listed(states[len(written) :])
             yield "."
-        if len(states) > 1:
+        if len(states) > 1 and not net.single_step:
             yield " Upwards goes "
             yield states[0]
             yield " alone."

@@ -18,7 +18,7 @@ from symrnn.arrays import Array
 from symrnn.cells import x
 from symrnn.documents.by_hand import Drift, largest_drift
 from symrnn.documents.elements import Numbers, Results
-from symrnn.documents.forms import Element, write_numbers
+from symrnn.documents.forms import Element, enclosure, write_numbers
 from symrnn.documents.layout import LINE, columns_that_fit, selected, width
 from symrnn.documents.matrices import dotted, sum_of_products, transposed
 from symrnn.documents.model import Function, Math, Matrix, Number, Origin, Sign
@@ -26,6 +26,7 @@ from symrnn.documents.notation import Names, Shown
 from symrnn.documents.notations import Notation
 from symrnn.documents.options import Options
 from symrnn.documents.selection import Gap, Selection, with_gaps
+from symrnn.domains.base import Interval
 from symrnn.errors import UndecidedError
 from symrnn.language import Matmul, Named
 from symrnn.network import Network, Place
@@ -86,7 +87,12 @@ class Values:
     @cached_property
     def drift(self) -> Drift | None:
         """How far states carried by hand are from the exact ones, at most."""
-        return largest_drift(self.results.carried, self.trace)
+
+        def exact(place: Place, t: int, b: int, state: str, unit: int) -> Interval:
+            node = self.results.target(state)
+            return enclosure(self.results.exact(place, t, b, node).at(unit, 0))
+
+        return largest_drift(self.results.carried, exact)
 
     # --- what is given ---
 

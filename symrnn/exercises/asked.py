@@ -5,17 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from flint import fmpq
 from sympy import MatrixExpr
 
 from symrnn.cells import x
-from symrnn.documents.model import Blank, Math, Matrix
+from symrnn.documents.forms import write_numbers
+from symrnn.documents.model import Blank, Math, Matrix, Number
 from symrnn.documents.notation import Shown
 from symrnn.documents.opening import place_title
 from symrnn.documents.options import Options
 from symrnn.documents.printed import Values
+from symrnn.exercises.follow import Key
 from symrnn.language import Constant, Named
 from symrnn.network import Network, Place
 from symrnn.trace import Trace
@@ -58,15 +61,43 @@ class Answer:
 class Asked(Values):
     """The values of a document, with blanks for all that is computed at some steps.
 
+    Args:
+        trace: The exact run.
+        options: How numbers that are given are printed.
+        digits: Decimals that are asked for.
+        worked: Whether the steps that can be are given.
+
     Attributes:
+        places: Decimals that are asked for.
         asked: The layers, directions and steps that have blanks.
         answers: What belongs into the blanks, by key.
     """
 
-    def __init__(self, trace: Trace, options: Options, *, worked: bool) -> None:
+    def __init__(
+        self, trace: Trace, options: Options, *, digits: int, worked: bool
+    ) -> None:
         super().__init__(trace, options)
+        self.places = digits
+        self._answered = replace(options, digits=digits)
         self.asked = _asked(self.net, trace.inputs.time, worked=worked)
         self.answers: dict[str, Answer] = {}
+
+    def given(self) -> dict[Key, dict[int, Fraction]]:
+        """Return the states that are printed for the student to go on with."""
+        found: dict[Key, dict[int, Fraction]] = {}
+        for place in self.net.places:
+            for t in range(self.trace.inputs.time):
+                if (place, t) in self.asked:
+                    continue
+                for state in self.net.cell.states:
+                    shown = self.node(place, t, 0, self.results.target(state))
+                    numbers = [row[0] for row in _rows(shown.math)]
+                    found[place, t, state] = {
+                        unit: Fraction(number.text)
+                        for unit, number in enumerate(numbers)
+                        if isinstance(number, Number)
+                    }
+        return found
 
     def node(self, place: Place, t: int, b: int, node: MatrixExpr) -> Shown:
         if node == x and place[0] > 0:
@@ -75,19 +106,24 @@ class Asked(Values):
         if (place, t) not in self.asked or not self._is_computed(node):
             return shown
         (piece,) = shown.math
-        if not isinstance(piece, Matrix):
-            return Shown((self._blank(piece, place, t, node, 0),), shown.exact)
+        numbers = self.results.node(place, t, b, node)
+        texts, exact = write_numbers(
+            [numbers.at(unit, 0) for unit in range(numbers.shape[0])], self._answered
+        )
         blanks: list[Math] = [
             (self._blank(number, place, t, node, unit),)
-            for unit, (number,) in enumerate(_rows(shown.math))
+            for unit, (number,) in enumerate(texts)
         ]
-        return Shown((replace(piece, rows=_column(blanks)),), shown.exact)
+        if not isinstance(piece, Matrix):
+            return Shown(blanks[0], exact)
+        return Shown((replace(piece, rows=_column(blanks)),), exact)
 
     def state(self, place: Place, t: int, b: int, state: str, unit: int) -> Math:
-        math = super().state(place, t, b, state, unit)
         if (place, t) not in self.asked:
-            return math
-        return (self._blank(math[0], place, t, self.results.target(state), unit),)
+            return super().state(place, t, b, state, unit)
+        element = self.results.quantity(place, t, b, state).at(unit, 0)
+        ((number,),) = write_numbers([element], self._answered).texts
+        return (self._blank(number, place, t, self.results.target(state), unit),)
 
     def _output_below(self, layer: int, t: int, b: int) -> Shown:
         """Return what a layer reads: states of the layer below, with their blanks."""
@@ -124,7 +160,7 @@ class Asked(Values):
             value=value,
         )
         self.answers[answer.key] = answer
-        return Blank(self.digits + 3, answer.key)
+        return Blank(self._answered.digits + 3, answer.key)
 
 
 def _asked(net: Network, steps: int, *, worked: bool) -> set[tuple[Place, int]]:

@@ -13,11 +13,11 @@ from symrnn.domains.ball import BallDomain, Balls
 from symrnn.errors import SymrnnError
 from symrnn.exercises.keys import Known
 from symrnn.inputs import read_inputs
-from symrnn.network import Place
+from symrnn.network import Network, Place
 from symrnn.program import execute, lower
 from symrnn.sources import load
 
-__all__ = ["Following"]
+__all__ = ["Following", "Key"]
 
 _PRECISION = 256
 
@@ -30,25 +30,35 @@ class Following:
     """The run of a sheet's network in which given numbers replace what is computed.
 
     Args:
-        sheet: The sheet, from a key.
-        numbers: What was answered, by key.
+        net: The network.
+        x: Its inputs.
+        numbers: What replaces computed numbers, by unit from 0.
     """
 
     def __init__(
-        self, sheet: Mapping[str, Any], numbers: Mapping[str, Fraction]
+        self, net: Network, x: Any, numbers: Mapping[Key, Mapping[int, Fraction]]
     ) -> None:
-        self._numbers: dict[Key, dict[int, Fraction]] = {}
-        for answer in sheet["answers"]:
-            if answer["key"] in numbers:
-                units = self._numbers.setdefault(_key(answer), {})
-                units[max(answer["unit"] - 1, 0)] = numbers[answer["key"]]
+        self._numbers = numbers
         self._expected: dict[Key, list[Known]] = {}
         self._domain = BallDomain(_PRECISION)
-        self._net = load(sheet["parameters"], cell=sheet["cell"])
-        self._names = {line.value: line.name for line in self._net.cell.equations}
-        self._inputs = read_inputs(self._net, sheet["x"], None, lengths=None)
+        self._net = net
+        self._names = {line.value: line.name for line in net.cell.equations}
+        self._inputs = read_inputs(net, x, None, lengths=None)
         with self._domain.context():
             self._run()
+
+    @classmethod
+    def of_answers(
+        cls, sheet: Mapping[str, Any], numbers: Mapping[str, Fraction]
+    ) -> Following:
+        """Follow what was answered, by key, on a sheet from a key."""
+        found: dict[Key, dict[int, Fraction]] = {}
+        for answer in sheet["answers"]:
+            if answer["key"] in numbers:
+                units = found.setdefault(_key(answer), {})
+                units[max(answer["unit"] - 1, 0)] = numbers[answer["key"]]
+        net = load(sheet["parameters"], cell=sheet["cell"])
+        return cls(net, sheet["x"], found)
 
     def expected(self, answer: Mapping[str, Any]) -> Known | None:
         """Return what follows for an answer from the numbers given before it."""

@@ -148,7 +148,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         OSError: It cannot be read.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
         # Whole numbers stay numbers where they are short: steps and units of a key.
         return json.loads(text, parse_float=str, parse_int=_whole, parse_constant=str)
     except (ValueError, RecursionError) as error:
@@ -262,7 +262,7 @@ def _followed(sheet: Mapping[str, Any], marks: list[Mark]) -> list[Mark]:
         for mark in marks
         if (number := _parse(mark.given)) is not None
     }
-    following = Following(sheet, numbers)
+    following = Following.of_answers(sheet, numbers)
     judged: list[Mark] = []
     for mark, answer in zip(marks, sheet["answers"], strict=True):
         own = following.expected(answer) if mark.verdict == "wrong" else None

@@ -26,7 +26,7 @@ from typing import Any
 from symrnn.errors import SourceError
 from symrnn.numbers import to_fraction
 
-__all__ = ["FORM", "SCHEMA", "Known", "find_sheet", "join_keys", "known"]
+__all__ = ["FORM", "SCHEMA", "Known", "find_sheet", "join_keys", "known", "sheets_of"]
 
 SCHEMA = "symrnn.exercise/1"
 """The schema of keys."""
@@ -97,17 +97,27 @@ def join_keys(keys: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return {"schema": SCHEMA, "sheets": sheets}
 
 
-def find_sheet(key: Any, sheet: Any) -> dict[str, Any]:
-    """Return one sheet of a key.
+def sheets_of(key: Any) -> list[dict[str, Any]]:
+    """Return the sheets of a key.
 
     Raises:
-        SourceError: It is no key, or has no such sheet.
+        SourceError: It is no key.
     """
     if not isinstance(key, dict) or key.get("schema") != SCHEMA:
         raise SourceError(f"this is no key: expected an object of schema {SCHEMA!r}")
     sheets = key.get("sheets")
     if not isinstance(sheets, list) or not all(map(_is_sheet, sheets)):
         raise SourceError("the key is damaged: a sheet of it is not as it was written")
+    return sheets
+
+
+def find_sheet(key: Any, sheet: Any) -> dict[str, Any]:
+    """Return one sheet of a key.
+
+    Raises:
+        SourceError: It is no key, or has no such sheet.
+    """
+    sheets = sheets_of(key)
     for found in sheets:
         if found["sheet"] == sheet:
             return dict(found)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -32,10 +33,11 @@ from symrnn.documents.opening import opening
 from symrnn.documents.options import Detail, Options, suggest
 from symrnn.documents.printed import Values
 from symrnn.documents.steps import sequences
-from symrnn.errors import SourceError
+from symrnn.errors import SourceError, UnsupportedError
 from symrnn.evaluate import evaluate
 from symrnn.exercises.asked import Answer, Asked, blanks_in, filled
-from symrnn.exercises.keys import FORM, SCHEMA
+from symrnn.exercises.follow import Following
+from symrnn.exercises.keys import FORM, SCHEMA, Known, known
 from symrnn.exercises.networks import ALGORITHM, Friendly, Palette, Size, draw
 from symrnn.inputs import require_int
 
@@ -45,6 +47,8 @@ _MOST_STEPS = 12
 _MOST_UNITS = 8
 _MOST_LAYERS = 3
 _MOST_DIGITS = 12
+_MORE = 3  # decimals of worked steps beyond those that are asked for
+_ATTEMPTS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,22 +210,21 @@ def exercise(
     require_int(seed, "seed", 0)
     if not isinstance(name, str):
         raise SourceError(f"name must be text (got {name!r})")
-    friendly = draw(
-        cell, size, palette=level.palette, seed=f"{difficulty} {seed} {number}"
-    )
     options = Options(
         title=title,
-        digits=digits,
+        # Who goes on from a worked step needs more digits than are asked for.
+        digits=digits + _MORE * (level.worked and steps > 1),
         detail=level.detail,
         steps=tuple(range(1, steps + 1)),
         notation=notation,
         graph=graph,
         colour=colour,
     )
-    trace = evaluate(friendly.load(), friendly.x, places=digits, keep="nodes")
-    values = Asked(trace, options, worked=level.worked)
+    friendly, values, body = _drawn(
+        cell, size, level, options, digits, f"{difficulty} {seed} {number}"
+    )
+    trace = values.trace
     sheet = f"{cell}-{size}-{difficulty}-{seed}-{number}"
-    body = _body(values)
     asked = dict.fromkeys(blank.answer for blank in blanks_in(body))
     document = Document((*_top(values, sheet, name, len(asked)), *body))
     solved = filled(document, values.answers)
@@ -246,6 +249,45 @@ def exercise(
             ],
         },
     )
+
+
+def _drawn(
+    cell: str, size: Size, level: Difficulty, options: Options, digits: int, seed: str
+) -> tuple[Friendly, Asked, tuple[Block, ...]]:
+    """Draw a network, its values, and the pages that ask for them.
+
+    It is drawn again where whoever starts from the printed numbers of worked steps, and
+    rounds correctly, would not get what the key has.
+    """
+    for again in range(_ATTEMPTS):
+        friendly = draw(
+            cell,
+            size,
+            palette=level.palette,
+            seed=seed + f" again {again}" * (again > 0),
+        )
+        net = friendly.load()
+        trace = evaluate(net, friendly.x, places=options.digits, keep="nodes")
+        values = Asked(trace, options, digits=digits, worked=level.worked)
+        body = _body(values)
+        following = Following(net, friendly.x, values.given())
+        entries = [_entry(answer, digits) for answer in values.answers.values()]
+        if all(_is_right(following.expected(e), e) for e in entries):
+            return friendly, values, body
+    raise UnsupportedError(
+        f"no {cell} was found whose answers to {digits} decimals follow from the printed "
+        "steps; ask for more digits, or for another seed"
+    )
+
+
+def _is_right(found: Known | None, entry: Mapping[str, Any]) -> bool:
+    """Tell whether a number, correctly rounded, is what the key has."""
+    if found is None:
+        return False
+    right, places = known(entry["value"]), entry["places"]
+    half = Fraction(10) ** -places / 2
+    ends = (round(found.lo, places), round(found.hi, places))
+    return all(right.within(Fraction(end), half) is True for end in ends)
 
 
 def _difficulty(name: str) -> Difficulty:
@@ -299,19 +341,20 @@ def _entry(answer: Answer, digits: int) -> dict[str, Any]:
     }
 
 
-def _top(values: Values, sheet: str, name: str, count: int) -> Iterator[Block]:
+def _top(values: Asked, sheet: str, name: str, count: int) -> Iterator[Block]:
     options = values.options
     yield Heading(1, (options.title or f"{values.net.cell.name}: exercise",))
     whom = name or Formula((Blank(24, ""),))
     yield Paragraph((Strong("Name:"), " ", whom))
     yield Paragraph((f"Sheet {sheet}",))
-    plural = "s" if options.digits != 1 else ""
+    digits = values.places
+    plural = "s" if digits != 1 else ""
     points = f"{count} point" + ("s" if count != 1 else "")
     yield Paragraph(
         (
             Strong("Task."),
             " Work out the numbers that are missing. Give each to "
-            f"{options.digits} decimal{plural}, or exactly; carry more digits than you "
+            f"{digits} decimal{plural}, or exactly; carry more digits than you "
             f"write down. Each counts once, however often it appears: {points}.",
         )
     )

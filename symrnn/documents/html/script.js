@@ -234,7 +234,7 @@
   const slider = one("input", form);
   const output = one("output", form);
   const everything = one("button", form);
-  slider.max = String(steps.length - 1);
+  slider.max = String(steps.length);  // 0 is all of them
   form.hidden = false;
 
   function choose(step) {
@@ -243,7 +243,7 @@
     for (const node of nodes) node.classList.toggle("now", node.getAttribute("data-at") === String(step));
     everything.setAttribute("aria-pressed", String(isAll));
     output.textContent = isAll ? "all" : String(step + 1);
-    if (!isAll) slider.value = String(steps.indexOf(step));
+    slider.value = isAll ? "0" : String(steps.indexOf(step) + 1);
     slider.setAttribute("aria-valuetext", isAll ? "all steps" : `step ${step + 1}`);
   }
 
@@ -264,10 +264,10 @@
     target?.scrollIntoView();
   }
 
-  slider.addEventListener("input", () => chosen(steps[Number(slider.value)]));
+  slider.addEventListener("input", () => chosen(steps[Number(slider.value) - 1] ?? null));
   everything.addEventListener("click", () => {
     const isAll = everything.getAttribute("aria-pressed") === "true";
-    chosen(isAll ? steps[Number(slider.value)] : null);
+    chosen(isAll ? steps[0] : null);
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", followHash);

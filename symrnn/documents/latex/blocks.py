@@ -155,7 +155,8 @@ class Blocks:
         )
 
     def _row(self, cells: Row) -> str:
-        return " & ".join(self.text(cell) for cell in cells) + r" \\"
+        text = " & ".join(self.text(cell) for cell in cells)
+        return text + (r" \\[0.8ex]" if r"\frac" in text else r" \\")
 
 
 def _widths(table: Table) -> list[float]:

@@ -57,6 +57,7 @@ _DRAWING = "\\IfFileExists{tikz.sty}{\\usepackage{tikz}}{}\n"
 
 _LOCAL = r"""\setlength{\parindent}{0pt}
 \setlength{\arraycolsep}{3pt}
+\allowdisplaybreaks[2]
 """
 
 # A section begins on a new page where there is little room left on this one.
@@ -104,6 +105,7 @@ def write_latex(
     optional = "% Draws where there is \\usepackage{tikz}.\n" if drawing else ""
     return (
         f"% Needs \\usepackage{{{needs}}}.\n{optional}"
+        "% Its lines fit where they have 170 mm in 11 pt.\n"
         f"\\begingroup\n{_LOCAL}{TABLE_RULES}{definitions}\n{body}\\endgroup\n"
     )
 
