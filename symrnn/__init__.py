@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from symrnn.errors import ShapeError as ShapeError
     from symrnn.errors import SourceError as SourceError
     from symrnn.errors import SymrnnError as SymrnnError
+    from symrnn.errors import SymrnnWarning as SymrnnWarning
     from symrnn.errors import UndecidedError as UndecidedError
     from symrnn.errors import UnsupportedError as UnsupportedError
     from symrnn.evaluate import evaluate as evaluate
@@ -63,6 +64,7 @@ _HOMES = {
     "ShapeError": "errors",
     "SourceError": "errors",
     "SymrnnError": "errors",
+    "SymrnnWarning": "errors",
     "Tolerance": "audit",
     "Trace": "trace",
     "UndecidedError": "errors",

@@ -13,7 +13,8 @@
 
 Each class is also the built-in exception that fits it best (``ValueError``,
 ``NotImplementedError``, ``ArithmeticError``), so that callers need not know symrnn to
-handle it. A failed audit is a verdict, not an exception.
+handle it. A failed audit is a verdict, not an exception. `SymrnnWarning` is for what was
+done, but not as might be wished.
 """
 
 __all__ = [
@@ -22,9 +23,14 @@ __all__ = [
     "ShapeError",
     "SourceError",
     "SymrnnError",
+    "SymrnnWarning",
     "UndecidedError",
     "UnsupportedError",
 ]
+
+
+class SymrnnWarning(UserWarning):
+    """Something was done, but not as might be wished."""
 
 
 class SymrnnError(Exception):

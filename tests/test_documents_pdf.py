@@ -5,9 +5,13 @@ import os
 import stat
 import subprocess
 import sys
+import warnings
 
 import pytest
+from click.testing import CliRunner
 
+import symrnn
+from symrnn.cli import main
 from symrnn.documents.latex.pdf import compile_latex, write_pdf
 from symrnn.documents.model import Display, Document, Heading, Symbol
 from symrnn.errors import UnsupportedError
@@ -152,3 +156,24 @@ def test_a_fragment_makes_no_pdf(tmp_path):
     """The error says which forms do."""
     with pytest.raises(UnsupportedError, match="standalone or beamer"):
         write_pdf(PAGE, tmp_path / "a.pdf", form="fragment")
+
+
+def test_letters_that_tex_has_not_are_named(tmp_path, pdflatex):
+    """A page with code points is no surprise: a warning says so, and a line at the shell."""
+    net = symrnn.load({"weight_ih_l0": [[1]], "weight_hh_l0": [[1]]}, cell="rnn_tanh")
+    page = symrnn.derive(net, [[1]], title="Zoë 李雷")
+    with pytest.warns(symrnn.SymrnnWarning, match="do not have 李雷:"):
+        page.save(tmp_path / "page.pdf")
+    (tmp_path / "names").write_text("Петр\n", encoding="utf-8")
+    arguments = [
+        "exercise",
+        "--students",
+        str(tmp_path / "names"),
+        "-o",
+        str(tmp_path / "s"),
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0
+    assert "symrnn: warning: TeX's own fonts do not have Петр:" in result.stderr

@@ -10,6 +10,7 @@ import errno
 import io
 import os
 import sys
+import warnings
 from typing import Any
 
 import click
@@ -22,7 +23,7 @@ from symrnn.cli.deriving import derive
 from symrnn.cli.evaluating import evaluate
 from symrnn.cli.exercising import exercise
 from symrnn.cli.grading import grade
-from symrnn.errors import SymrnnError
+from symrnn.errors import SymrnnError, SymrnnWarning
 
 __all__ = ["main"]
 
@@ -31,6 +32,17 @@ _BAD_INPUT = 2
 _INTERRUPTED = 130
 _CLOSED_PIPE = 141
 _LONGEST = 1000  # characters of a message; it may quote a number from a file
+
+
+_show = warnings.showwarning
+
+
+def _say(message: Any, category: Any, *where: Any, **more: Any) -> None:
+    """Say a warning of ours in a line; show others as Python does."""
+    if issubclass(category, SymrnnWarning):
+        click.echo(f"symrnn: warning: {message}", err=True)
+    else:
+        _show(message, category, *where, **more)
 
 
 class _Commands(click.Group):
@@ -44,7 +56,9 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            result = super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _say
+                result = super().invoke(ctx)
             sys.stdout.flush()
         except SymrnnError as error:
             return _fail(ctx, str(error))

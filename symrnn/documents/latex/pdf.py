@@ -8,12 +8,14 @@ import re
 import shutil
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+from symrnn.documents.latex.text import unprinted
 from symrnn.documents.latex.writer import Form, write_latex
 from symrnn.documents.model import Document
-from symrnn.errors import UnsupportedError
+from symrnn.errors import SymrnnWarning, UnsupportedError
 from symrnn.writing import write_bytes
 
 __all__ = ["compile_latex", "write_pdf"]
@@ -66,6 +68,14 @@ def write_pdf(
             "beamer, or save it as .tex"
         )
     text = write_latex(document, form=form, colour=colour)
+    letters = "".join(dict.fromkeys(unprinted(text)))
+    if letters:
+        warnings.warn(
+            f"TeX's own fonts do not have {letters}: the PDF has code points instead; "
+            "HTML shows them, and .tex can be given another font",
+            SymrnnWarning,
+            stacklevel=3,
+        )
     write_bytes(Path(path), compile_latex(text, engine=engine))
 
 

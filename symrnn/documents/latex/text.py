@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["escape"]
+__all__ = ["escape", "unprinted"]
 
 _ACCENTS = {
     "0300": "`",
@@ -64,6 +64,18 @@ _GREEK = re.compile(
     "sigma|tau|upsilon|phi|chi|psi|omega|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Phi|Psi|"
     "Omega"
 )
+
+
+def unprinted(latex: str) -> str:
+    r"""Return the letters that TeX's own fonts have not, in text that `escape` made.
+
+    >>> unprinted(escape("Zoë Петрова")) == "Петрова"
+    True
+    """
+    return "".join(chr(int(code, 16)) for code in _CODE_POINT.findall(latex))
+
+
+_CODE_POINT = re.compile(r'\\char"([0-9A-F]+)\\relax')
 
 
 def escape(text: str) -> str:
