@@ -146,9 +146,9 @@ def _assembled(
         yield Paragraph((f"Sequence {b + 1}:",), leads=True)
     shown = values.rows(parts, b)
     symbols = _symbols(values, parts)
-    value = Line((), "equals" if shown.exact else "approx", shown.math)
+    written = [Line((), "equals" if s.exact else "approx", s.math) for s in shown]
     if values.trace.inputs.layout.single_step:
-        yield Equations(tuple(fill(symbols, [value], width(symbols))))
+        yield Equations(tuple(fill(symbols, written, width(symbols))))
         return
     left: Math = (Symbol(rf"\mathrm{{{name}}}"),)
     if name != "output":
@@ -157,7 +157,7 @@ def _assembled(
                 parts[0][0][2]
             ),
         )
-    lines = [Line((), "equals", symbols), value]
+    lines = [Line((), "equals", symbols), *written]
     yield Equations(tuple(fill(left, lines, width(left))))
 
 

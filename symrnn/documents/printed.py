@@ -207,12 +207,17 @@ class Values:
         texts = write_numbers(chosen, self.options, given=numbers.given).texts
         return dict(zip(where, texts, strict=True))
 
-    def rows(self, parts: Sequence[Sequence[tuple[Place, int, str]]], b: int) -> Shown:
+    def rows(
+        self, parts: Sequence[Sequence[tuple[Place, int, str]]], b: int
+    ) -> list[Shown]:
         """Return a matrix whose rows are states of sequence b, laid end to end.
 
         Args:
             parts: For each row, the (place, step, state) that it is made of.
             b: The sequence.
+
+        Returns:
+            The matrix; and in decimals too, where it has closed forms.
         """
         columns = [
             (part, i)
@@ -226,7 +231,11 @@ class Values:
             return self.results.quantity(place, t, b, state).at(i, 0)
 
         shape = len(parts), len(columns)
-        return self._show(Numbers(shape, element), None, turn=False)
+        numbers = Numbers(shape, element)
+        shown = [self._show(numbers, None, turn=False)]
+        if self.options.numbers == "closed" and _has_function(shown[0].math):
+            shown.append(self._show(numbers, None, turn=False, options=self._plain))
+        return shown
 
     def state(self, place: Place, t: int, b: int, state: str, unit: int) -> Math:
         """Return one element of a state, as a number rather than in closed form."""
