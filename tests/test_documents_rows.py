@@ -236,3 +236,15 @@ def matrix_of(page, quantity, block):
             if origin is not None and origin.quantity == quantity:
                 return [[float(cell[0].text) for cell in row] for row in piece.rows]
     raise AssertionError(f"{quantity} is not printed")
+
+
+def test_sums_side_by_side_are_told_apart():
+    """Two closed forms in a row do not read as one sum."""
+    weights = {"weight_ih_l0": [[1], ["1/7"]], "weight_hh_l0": [["1/8", -1], [1, 0]]}
+    net = symrnn.load(weights, cell="rnn_tanh")
+    options = {"numbers": "closed", "vectors": "row"}
+    page = symrnn.derive(net, [[1], [1]], **options).markdown()
+    both = r"\left( \frac{1}{8} \cdot \tanh(1) - \tanh\left( \frac{1}{7} \right) \right) & \tanh(1)"
+    assert both in page
+    column = symrnn.derive(net, [[1], [1]], numbers="closed").markdown()
+    assert r"{c} \frac{1}{8} \cdot \tanh(1) - \tanh" in column

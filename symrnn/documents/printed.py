@@ -21,7 +21,15 @@ from symrnn.documents.elements import Numbers, Results
 from symrnn.documents.forms import Element, enclosure, write_numbers
 from symrnn.documents.layout import LINE, columns_that_fit, selected, width
 from symrnn.documents.matrices import dotted, sum_of_products, transposed
-from symrnn.documents.model import Function, Math, Matrix, Number, Origin, Sign
+from symrnn.documents.model import (
+    Brackets,
+    Function,
+    Math,
+    Matrix,
+    Number,
+    Origin,
+    Sign,
+)
 from symrnn.documents.notation import Names, Shown
 from symrnn.documents.notations import Notation
 from symrnn.documents.options import Options
@@ -317,6 +325,8 @@ class Values:
             options or self.options,
             given=numbers.given,
         )
+        if len(rows if turned else columns) > 1:  # a sum beside a sum reads as one
+            texts = [(Brackets(text),) if _is_sum(text) else text for text in texts]
         self.shortened |= len(where) < shape[0] * shape[1]
         cells = dict(zip(where, texts, strict=True))
         if shape == (1, 1):
@@ -327,12 +337,20 @@ class Values:
         return Shown((Matrix(lines, origin),), exact)
 
 
+def _is_sum(math: Math) -> bool:
+    return Sign("plus") in math or Sign("minus") in math
+
+
 def _has_function(math: Math) -> bool:
-    match math:
-        case (Matrix() as matrix,):
-            return any(_has_function(cell) for row in matrix.rows for cell in row)
-        case _:
-            return any(isinstance(piece, Function) for piece in math)
+    for piece in math:
+        match piece:
+            case Function():
+                return True
+            case Brackets() if _has_function(piece.body):
+                return True
+            case Matrix() if any(_has_function(c) for row in piece.rows for c in row):
+                return True
+    return False
 
 
 def _with_origin(math: Math, origin: Origin | None) -> Math:
