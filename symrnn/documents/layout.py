@@ -79,6 +79,8 @@ def width(math: Math) -> float:
 def _piece(piece: Piece) -> float:
     match piece:
         case Number():
+            if not piece.most:
+                return _decimal(piece.text)
             return max(map(_decimal, piece.lines()))
         case Symbol():
             letters = re.sub(r"\\[A-Za-z]+", "M", piece.base)

@@ -155,7 +155,7 @@ class Tex:
         numbers = any(isinstance(piece, Number) for piece in pieces)
         if numbers:
             cells = _with_centred_dots(matrix, cells)
-        broken = any(isinstance(p, Matrix) and not p.bracketed for p in pieces)
+        broken = any(isinstance(piece, Matrix) for piece in pieces)
         columns = ("l" if broken else "r" if numbers else "c") * len(cells[0])
         rows = _apart(cells).join(" & ".join(row) for row in cells)
         return rf"\left[\begin{{array}}{{{columns}}} {rows} \end{{array}}\right]"
@@ -188,6 +188,8 @@ def display_rows(display: Display) -> list[str]:
 
 def _with_superscripts_joined(pieces: Math) -> Math:
     """Put a sign of transposition into the superscript before it: TeX has only one."""
+    if Sign("transposed") not in pieces:
+        return pieces
     joined: Math = ()
     for piece in pieces:
         last = joined[-1] if joined else None
@@ -204,6 +206,8 @@ def _script(text: str) -> str:
 
 
 def _number(number: Number) -> str:
+    if not number.most:
+        return _decimal(number.text)
     first, *more = map(_decimal, number.lines())
     if not more:
         return first
@@ -236,6 +240,8 @@ def _with_centred_dots(matrix: Matrix, cells: list[list[str]]) -> list[list[str]
     """Move vertical dots from the right of a column of numbers to its middle."""
     dots = (Sign("vdots"),)
     for j, column in enumerate(zip(*matrix.rows, strict=True)):
+        if dots not in column:
+            continue
         numbers = [width(math) for math in column if math != dots]
         zeros = round(max(numbers, default=0.0)) // 2 - 1
         for i, math in enumerate(column):
