@@ -123,3 +123,20 @@ def test_a_closed_form_is_followed_by_its_decimal(detail):
         r" \approx \left[\begin{array}{r} 0.4621 \\ 0.2449 \end{array}\right]",
     ]
     assert "".join(values) in page
+
+
+def test_numbers_with_the_printed_decimals_are_all_fractions():
+    """-0.8769 and -0.8218 look alike, though one can be reduced."""
+    assert r"-\frac{8769}{10000}" == math(
+        write(Fraction("-0.8769"), numbers="fraction")[0]
+    )
+    assert r"-\frac{4109}{5000}" == math(
+        write(Fraction("-0.8218"), numbers="fraction")[0]
+    )
+
+
+def test_one_minus_a_closed_form():
+    """The rational number comes first where what follows is subtracted."""
+    weights = {"weight_ih_l0": [[1], [1], [1]], "weight_hh_l0": [[0], [0], [0]]}
+    page = symrnn.derive(symrnn.load(weights, cell="gru"), [[1]], numbers="closed")
+    assert r"(1 - \sigma(1)) \cdot \tanh(1)" in page.markdown()

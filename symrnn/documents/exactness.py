@@ -205,8 +205,9 @@ def _sum(values: Sequence[Known]) -> Known:
     if not others:
         return _followed(total)
     terms = [other.math for other in others]
-    if total != 0:
-        terms.append(fraction(total))
+    if total != 0:  # 1 - tanh(2), and not -tanh(2) + 1
+        first = total > 0 and terms[0][0] == Sign("negative")
+        terms.insert(0 if first else len(terms), fraction(total))
     if len(terms) == 1:
         return others[0]
     return _short(Closed(_joined(terms), is_sum=True))

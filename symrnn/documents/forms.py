@@ -110,8 +110,11 @@ def _fraction(element: Element, options: Options) -> Math | None:
 
 
 def longest_fraction(options: Options) -> int:
-    """Return how many digits a fraction may have, above and below together."""
-    return max(6, 2 * options.digits)
+    """Return how many digits a fraction may have, above and below together.
+
+    So many that a number below 10 with the decimals that are printed is one.
+    """
+    return max(6, 2 * options.digits + 2)
 
 
 # --- decimals -----------------------------------------------------------------------
