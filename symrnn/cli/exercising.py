@@ -102,9 +102,8 @@ def exercise(students: str, form: str, output: Path, **choices: Any) -> None:
     with working("making sheets"):
         for number, name in enumerate(names, start=1):
             made = make(number=number, name=name, **choices)
-            output.mkdir(
-                parents=True, exist_ok=True
-            )  # where there is a sheet to go there
+            # No folder is made for sheets that are refused.
+            output.mkdir(parents=True, exist_ok=True)
             keys.append(made.key)
             label = f"{number:0{width}}"
             made.sheet.save(output / f"sheet-{label}.{form}")

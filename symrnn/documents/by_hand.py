@@ -9,6 +9,7 @@ schools do; and what is smaller than 10^-999 is 0, as on a calculator's display.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Context, Decimal
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ __all__ = ["Drift", "PrintedDomain", "carry_by_hand", "largest_drift"]
 
 
 _SMALLEST = fmpq(1, fmpz(10) ** 999)
-_WRITTEN = 20_000  # bits of numbers that are quickly written in decimal
+_WRITTEN = 20_000  # bits of a denominator that is quickly written in decimal
 
 
 class PrintedDomain(ByHandDomain):
@@ -166,8 +167,8 @@ def largest_drift(
     if largest == 0:
         return Drift("0", place, t, b, state, unit)
     context = Context(prec=2, rounding=ROUND_CEILING)
-    if max(largest.p.bit_length(), largest.q.bit_length()) < _WRITTEN:
-        rounded = context.divide(Decimal(int(largest.p)), Decimal(int(largest.q)))
+    if largest.q.bit_length() > _WRITTEN and math.isfinite(bound := round_up(largest)):
+        rounded = context.create_decimal_from_float(bound)
     else:
-        rounded = context.create_decimal_from_float(round_up(largest))
+        rounded = context.divide(Decimal(int(largest.p)), Decimal(int(largest.q)))
     return Drift(notated(rounded), place, t, b, state, unit)

@@ -14,7 +14,8 @@ import numpy as np
 from symrnn.arrays import Array
 from symrnn.audit import Report, audit
 from symrnn.audit.places import Location
-from symrnn.audit.results.compare import Judgement, judge
+from symrnn.audit.results.compare import Judgement, compare
+from symrnn.audit.results.limits import exact_values
 from symrnn.audit.results.summary import exact_text, float_text
 from symrnn.audit.subjects.subject import Subject, flatten, numbers_of, read_subject
 from symrnn.audit.subjects.torch_run import run_torch
@@ -178,24 +179,13 @@ def _elements(values: Values, subject: Subject) -> Iterator[Block]:
 
 
 def _compare(values: Values, subject: Subject) -> Iterator[_Element]:
-    target = subject.format
     for name, returned in subject.values.items():
-        grid = subject.grids[name]
-        first = values.net.cell.states[0]
-        state = first if name == "output" else name.removesuffix("_n")
+        grid, exact = subject.grids[name], exact_values(values.trace, name)
+        found = compare(exact, returned, grid, subject.format, None)
         for index in np.ndindex(returned.shape):
-            if grid.padding[index]:
-                continue
-            where = grid.locate(index)
-            exact = values.unit(
-                (where.layer, where.direction),  # type: ignore[arg-type]
-                where.step or 0,
-                where.batch or 0,
-                state,
-                where.unit,
-            )
-            number = float(returned[index])
-            yield _Element(where, number, exact, judge(exact, number, target))
+            if not grid.padding[index]:
+                number = float(returned[index])
+                yield _Element(grid.locate(index), number, exact[index], found[index])
 
 
 def _ulps(judged: Judgement) -> str | None:

@@ -14,7 +14,6 @@ from typing import Any
 
 from sympy import MatrixExpr
 
-from symrnn.arrays import Array
 from symrnn.cells import x
 from symrnn.documents.by_hand import Drift, largest_drift
 from symrnn.documents.elements import Numbers, Results
@@ -158,9 +157,10 @@ class Values:
                 origin = self._origin(self._names[node], place, t, b)
             elif node == x:
                 origin = self._origin("x", (place[0], ""), t, b)
-            by_unit = node != x and node.shape[0] in set(self.net.cell.state_sizes)
             numbers = self.results.node(place, t, b, node)
-            self._shown[key] = self._show(numbers, origin, by_unit=by_unit)
+            self._shown[key] = self._show(
+                numbers, origin, by_unit=self._has_units(node)
+            )
         return self._shown[key]
 
     def evaluated(self, place: Place, t: int, b: int, node: MatrixExpr) -> Shown | None:
@@ -170,8 +170,13 @@ class Values:
         if not _has_function(self.node(place, t, b, node).math):
             return None
         numbers = self.results.node(place, t, b, node)
-        by_unit = node.shape[0] in set(self.net.cell.state_sizes)
-        return self._show(numbers, None, by_unit=by_unit, options=self._plain)
+        return self._show(
+            numbers, None, by_unit=self._has_units(node), options=self._plain
+        )
+
+    def _has_units(self, node: MatrixExpr) -> bool:
+        """Tell whether the rows of a node are units."""
+        return node != x and node.shape[0] in set(self.net.cell.state_sizes)
 
     def products(self, place: Place, t: int, b: int, node: Matmul) -> Math | None:
         """Return a matrix times a vector as sums of products of two numbers.
@@ -269,13 +274,6 @@ class Values:
             for i, math in zip(units, texts, strict=True)
             if isinstance(math[0], Number)
         }
-
-    def unit(self, place: Place, t: int, b: int, state: str, unit: int) -> Array:
-        """Return one element of a state, exactly: to any number of digits."""
-        node = self.results.target(state)
-        value = self.results.exact(place, t, b, node).at(unit, 0).value
-        assert value is not None
-        return value
 
     def _origin(self, quantity: str, place: tuple[int, Any], t: int, b: int) -> Origin:
         layer, direction = place

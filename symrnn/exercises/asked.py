@@ -160,7 +160,7 @@ class Asked(Values):
             value=value,
         )
         self.answers[answer.key] = answer
-        return Blank(self._answered.digits + 3, answer.key)
+        return Blank(self.places + 3, answer.key)
 
 
 def _asked(net: Network, steps: int, *, worked: bool) -> set[tuple[Place, int]]:

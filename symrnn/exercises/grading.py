@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from symrnn.errors import SourceError
 from symrnn.exercises.follow import Following
-from symrnn.exercises.keys import FORM, Known, find_sheet, known
+from symrnn.exercises.keys import FORM, Known, find_sheet, half_unit, known
 
 __all__ = ["Grade", "Mark", "grade", "read_json"]
 
@@ -215,11 +215,11 @@ def _judge(key: str, given: _Given, right: Known, asked: int) -> Mark:
         return mark("right", f"{text} is exact")
     begins = right.begins(max(asked, given.places or 0) + 2)
     if given.places is None:
-        close = right.within(given.value, _half(asked))
+        close = right.within(given.value, half_unit(asked))
         if right.exact or not close:
             return mark("wrong", f"{text} is not right ({begins})")
         return mark("right", f"{text} is right to {_decimals(asked)}")
-    claimed = right.within(given.value, _half(given.places))
+    claimed = right.within(given.value, half_unit(given.places))
     if claimed and given.places >= asked:
         return mark("right", f"{text} is right to {_decimals(given.places)}")
     if claimed:
@@ -232,18 +232,13 @@ def _judge(key: str, given: _Given, right: Known, asked: int) -> Mark:
         )
     if given.places > asked:
         rounded = round(given.value, asked)
-        if right.within(rounded, _half(asked)):
+        if right.within(rounded, half_unit(asked)):
             return mark(
                 "right",
                 f"{text} is right to the {_decimals(asked)} asked for, "
                 f"not to {_decimals(given.places)} ({begins})",
             )
     return mark("wrong", f"{text} is not right to {_decimals(given.places)} ({begins})")
-
-
-def _half(places: int) -> Fraction:
-    """Return half a unit of the last of so many decimals."""
-    return Fraction(10) ** -places / 2
 
 
 def _decimals(places: int) -> str:

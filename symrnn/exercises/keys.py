@@ -26,7 +26,16 @@ from typing import Any
 from symrnn.errors import SourceError
 from symrnn.numbers import to_fraction
 
-__all__ = ["FORM", "SCHEMA", "Known", "find_sheet", "join_keys", "known", "sheets_of"]
+__all__ = [
+    "FORM",
+    "SCHEMA",
+    "Known",
+    "find_sheet",
+    "half_unit",
+    "join_keys",
+    "known",
+    "sheets_of",
+]
 
 SCHEMA = "symrnn.exercise/1"
 """The schema of keys."""
@@ -74,6 +83,11 @@ class Known:
         return f"{ratio} = {text}…" if len(ratio) <= 12 else f"{text}…"
 
 
+def half_unit(places: int) -> Fraction:
+    """Return half a unit of the last of so many decimals."""
+    return Fraction(10) ** -places / 2
+
+
 def known(value: str) -> Known:
     """Read the value of an answer.
 
@@ -87,7 +101,7 @@ def known(value: str) -> Known:
     if "/" in value:
         return Known(middle, middle)
     exponent = Decimal(value).as_tuple().exponent
-    half = Fraction(10) ** int(exponent) / 2
+    half = half_unit(-int(exponent))
     return Known(middle - half, middle + half)
 
 

@@ -37,7 +37,7 @@ from symrnn.errors import SourceError, UnsupportedError
 from symrnn.evaluate import evaluate
 from symrnn.exercises.asked import Answer, Asked, blanks_in, filled
 from symrnn.exercises.follow import Following
-from symrnn.exercises.keys import FORM, SCHEMA, Known, known
+from symrnn.exercises.keys import FORM, SCHEMA, Known, half_unit, known
 from symrnn.exercises.networks import ALGORITHM, Friendly, Palette, Size, draw
 from symrnn.inputs import require_int
 
@@ -270,7 +270,10 @@ def _drawn(
         trace = evaluate(net, friendly.x, places=options.digits, keep="nodes")
         values = Asked(trace, options, digits=digits, worked=level.worked)
         body = _body(values)
-        following = Following(net, friendly.x, values.given())
+        given = values.given()
+        if not given:  # who starts from the inputs has what the key has
+            return friendly, values, body
+        following = Following(net, friendly.x, given)
         entries = [_entry(answer, digits) for answer in values.answers.values()]
         if all(_is_right(following.expected(e), e) for e in entries):
             return friendly, values, body
@@ -285,7 +288,7 @@ def _is_right(found: Known | None, entry: Mapping[str, Any]) -> bool:
     if found is None:
         return False
     right, places = known(entry["value"]), entry["places"]
-    half = Fraction(10) ** -places / 2
+    half = half_unit(places)
     ends = (round(found.lo, places), round(found.hi, places))
     return all(right.within(Fraction(end), half) is True for end in ends)
 

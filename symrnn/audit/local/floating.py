@@ -73,7 +73,7 @@ from symrnn.audit.local.sizes import left_sizes, right_sizes, rough_sizes
 from symrnn.directed import gamma
 from symrnn.domains.base import Domain, Interval
 from symrnn.domains.enclosure import EnclosureDomain
-from symrnn.formats import FORMATS, FloatFormat, as_float
+from symrnn.formats import FloatFormat, as_float
 from symrnn.functions import ElementwiseFunction
 from symrnn.numbers import Exact
 
@@ -407,8 +407,6 @@ def _lost(form: FloatFormat, flushes: bool) -> float:
 
 def _rounded_off(values: Floats, target: FloatFormat) -> npt.NDArray[np.bool_]:
     """Tell which numbers are not the format's own."""
-    if target == FORMATS["float32"]:  # a conversion is rounded once
-        return np.asarray(values.astype(np.float32) != values)
     from symrnn.audit.subjects.rounding import round_array
 
     return np.asarray(round_array(values, target) != values)

@@ -46,7 +46,7 @@ from symrnn.formats import (
     round_up,
 )
 
-__all__ = ["Judgement", "compare", "judge"]
+__all__ = ["Judgement", "compare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,22 +182,6 @@ def compare(
             again = judge.again(number, representable[i])
             found[i] = _refined(exact[index], again, f"{grid.locate(index)} = {number}")
     return found.reshape(subject.shape)
-
-
-def judge(exact: Array, subject: float, target: FloatFormat) -> Judgement:
-    """Return the judgement of one number, with nothing stated of what is allowed.
-
-    Args:
-        exact: The exact value, without dimensions.
-        subject: The subject's number.
-        target: Its format.
-
-    Raises:
-        UndecidedError: The exact value is too near to a tie between two floats.
-    """
-    representable = bool(round_array(np.array([subject]), target)[0] == subject)
-    rule = _Judge(target, None).again(subject, representable)
-    return _refined(exact, rule, str(subject))
 
 
 def _refined(exact: Array, rule: Rule, what: str) -> Judgement:

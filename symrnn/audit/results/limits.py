@@ -29,7 +29,7 @@ from symrnn.audit.trajectory.bound import ErrorBound, bound_errors
 from symrnn.evaluate import evaluate_inputs
 from symrnn.trace import Trace
 
-__all__ = ["Limits", "find_limits", "judge_results"]
+__all__ = ["Limits", "exact_values", "find_limits", "judge_results"]
 
 _FEW_ELEMENTS = 1 << 14  # each takes tens of microseconds to compare exactly
 _LITTLE_WORK = 1 << 25  # multiplications, some tens of nanoseconds each
@@ -125,7 +125,7 @@ def judge_results(
     )
     tensors = []
     for name, values in subject.values.items():
-        grid, wanted = subject.grids[name], _exact_values(trace, name)
+        grid, wanted = subject.grids[name], exact_values(trace, name)
         found = compare(wanted, values, grid, target, limits.of(name))
         tensors.append(summarise(found, wanted, values, grid, target))
     return tuple(tensors)
@@ -154,7 +154,8 @@ def _is_enclosed_quickly(subject: Subject) -> bool:
     return steps * size**3 <= _ENCLOSED_WORK
 
 
-def _exact_values(trace: Trace, name: str) -> Array:
+def exact_values(trace: Trace, name: str) -> Array:
+    """Return what a run gave for a result, by its name among a subject's."""
     if name != "output":
         return trace.state(name.removesuffix("_n"))
     output = trace.output

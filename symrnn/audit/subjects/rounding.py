@@ -36,8 +36,11 @@ def round_array(values: Exact, target: FloatFormat) -> npt.NDArray[np.float64]:
         arithmetic = Arithmetic(target)
     except UnsupportedError:  # too wide for float64
         return _round_each(values, target)
+    rounded = arithmetic.nearest(values)
+    if target.overflow == "infinity":
+        return rounded.copy() if rounded is values else rounded
     # A format without infinity would make another number of it.
-    return np.where(np.isinf(values), values, arithmetic.nearest(values))
+    return np.where(np.isinf(values), values, rounded)
 
 
 def _round_each(values: Exact, target: FloatFormat) -> npt.NDArray[np.float64]:
