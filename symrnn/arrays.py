@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,21 +21,20 @@ from symrnn.formats import find_format, nearest_float, round_decimal, round_up
 from symrnn.inputs import require_int
 from symrnn.showing import Displayed
 
-if TYPE_CHECKING:
-    from symrnn.trace import Trace
-
-__all__ = ["Array", "PackedArray", "Refine", "Rule", "attempt"]
+__all__ = ["Array", "PackedArray", "Refine", "Rule", "Select", "attempt"]
 
 Rule = Callable[[Any, Any], Any]
 """From the ends of an enclosure to a result, or ``None`` where they do not decide it."""
 
 
+Select = Callable[[Any], "Array"]
+"""From another run of the same computation to the array that stands for this one in it."""
+
+
 class Refine(Protocol):
     """Finds results that an array's own precision leaves undecided."""
 
-    def decide(
-        self, select: Callable[[Trace], Array], rule: Rule, undecided: Any
-    ) -> Any:
+    def decide(self, select: Select, rule: Rule, undecided: Any) -> Any:
         """Return, for each index in `undecided`, the result of `rule`."""
 
 
@@ -51,7 +50,7 @@ class Array(Displayed):
         elements: npt.NDArray[np.object_],
         domain: Domain[Any],
         refine: Refine | None = None,
-        select: Callable[[Trace], Array] | None = None,
+        select: Select | None = None,
     ) -> None:
         self._elements = elements
         self._domain = domain
@@ -94,7 +93,7 @@ class Array(Displayed):
             part,
             self._domain,
             self._refine,
-            None if select is None else lambda trace: select(trace)[index],
+            None if select is None else lambda run: select(run)[index],
         )
 
     def __iter__(self) -> Iterator[Array]:

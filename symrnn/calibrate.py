@@ -26,7 +26,7 @@ from symrnn.audit.activation_errors import (
     nearly_subnormal,
 )
 from symrnn.audit.activations import find_errors, make_cache, processor, save_errors
-from symrnn.audit.report import Environment
+from symrnn.audit.findings import Environment
 from symrnn.audit.subjects.kernels import kernels_of
 from symrnn.audit.subjects.torch_run import environment_of
 from symrnn.errors import SourceError, UnsupportedError

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from symrnn.audit import audit
+from symrnn.audit.findings import LayerReport
 from symrnn.audit.pages.wording import details, number, sentence, ulps, where
-from symrnn.audit.report import LayerReport, Report
+from symrnn.audit.report import Report
 from symrnn.audit.tolerance import Tolerance
 from symrnn.errors import SourceError, UnsupportedError
 

@@ -4,16 +4,16 @@
 import numpy as np
 
 from symrnn.audit import Arithmetic, Environment, Tolerance
-from symrnn.audit.places import Location
-from symrnn.audit.report import (
+from symrnn.audit.findings import (
     ElementError,
     LayerReport,
-    Report,
     Section,
     Statement,
     StepError,
     TensorReport,
 )
+from symrnn.audit.places import Location
+from symrnn.audit.report import Report
 
 TORCH = Environment(
     symrnn="0.1.0",

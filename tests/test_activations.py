@@ -20,7 +20,7 @@ from symrnn.audit.activation_errors import (
     nearly_subnormal,
 )
 from symrnn.audit.activations import cache_path, find_errors, processor, save_errors
-from symrnn.audit.report import Environment
+from symrnn.audit.findings import Environment
 from symrnn.errors import SourceError
 from symrnn.formats import FORMATS
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from symrnn.audit.pages.charts import LEVELS, bound_chart, heat_map, series_chart
 from symrnn.audit.pages.markup import document, tag
-from symrnn.audit.pages.save import render
 from symrnn.audit.pages.wording import sentence
+from symrnn.audit.report import render
 from tests import audit_reports
 from tests.audit_reports import ALL
 from tests.pages import Page, check_page

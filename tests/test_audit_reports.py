@@ -13,10 +13,10 @@ from rich.console import Console
 
 import symrnn
 from symrnn import Tolerance
-from symrnn.audit.pages.save import FORMS, render
+from symrnn.audit.findings import Arithmetic, TensorReport
 from symrnn.audit.pages.text import print_report
 from symrnn.audit.pages.wording import headline, sentence
-from symrnn.audit.report import Arithmetic, Report, TensorReport
+from symrnn.audit.report import FORMS, Report, render
 from tests import audit_reports
 from tests.audit_reports import ALL
 from tests.pages import check_page

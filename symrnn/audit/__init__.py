@@ -6,16 +6,16 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any
 
+from symrnn.audit.findings import Arithmetic as Arithmetic
+from symrnn.audit.findings import ElementError as ElementError
+from symrnn.audit.findings import Environment as Environment
+from symrnn.audit.findings import LayerReport as LayerReport
+from symrnn.audit.findings import Section as Section
+from symrnn.audit.findings import Statement as Statement
+from symrnn.audit.findings import StepError as StepError
+from symrnn.audit.findings import TensorReport as TensorReport
 from symrnn.audit.local.steps import audit_steps
-from symrnn.audit.report import Arithmetic as Arithmetic
-from symrnn.audit.report import ElementError as ElementError
-from symrnn.audit.report import Environment as Environment
-from symrnn.audit.report import LayerReport as LayerReport
 from symrnn.audit.report import Report as Report
-from symrnn.audit.report import Section as Section
-from symrnn.audit.report import Statement as Statement
-from symrnn.audit.report import StepError as StepError
-from symrnn.audit.report import TensorReport as TensorReport
 from symrnn.audit.results.limits import Limits, find_limits, judge_results
 from symrnn.audit.results.summary import summarise_without_exact
 from symrnn.audit.statements import reach_verdict, remark, state

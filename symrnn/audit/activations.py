@@ -27,7 +27,7 @@ from symrnn.audit.activation_errors import (
     Worst,
     assumed_errors,
 )
-from symrnn.audit.report import Environment
+from symrnn.audit.findings import Environment
 from symrnn.errors import SourceError
 from symrnn.formats import FORMATS, FloatFormat
 from symrnn.writing import write_text

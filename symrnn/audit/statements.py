@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from symrnn.audit.findings import Environment, Statement, TensorReport, Verdict
 from symrnn.audit.local.steps import LocalAudit
-from symrnn.audit.report import Environment, Statement, TensorReport, Verdict
 from symrnn.audit.results.limits import Limits
 
 __all__ = ["reach_verdict", "remark", "state"]

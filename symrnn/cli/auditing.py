@@ -137,7 +137,7 @@ def audit(
             report, _ = audit_in_torch(problem, **options)
         else:
             report = _audit_given(problem, outputs, arguments["dtype"], options)
-    from symrnn.audit.pages.save import render
+    from symrnn.audit.report import render
 
     if form == "text" and output is None:
         from symrnn.audit.pages.text import print_report

@@ -185,7 +185,8 @@ def _compare(values: Values, subject: Subject) -> Iterator[_Element]:
         for index in np.ndindex(returned.shape):
             if not grid.padding[index]:
                 number = float(returned[index])
-                yield _Element(grid.locate(index), number, exact[index], found[index])
+                judged = found.item(index)
+                yield _Element(grid.locate(index), number, exact[index], judged)
 
 
 def _ulps(judged: Judgement) -> str | None:

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn.audit.activations import ActivationErrors, find_errors
+from symrnn.audit.findings import Arithmetic, Environment, LayerReport, StepError
 from symrnn.audit.local.departures import Departure, Judged
 from symrnn.audit.local.floating import FloatingDomain
 from symrnn.audit.local.judging import judge_steps
 from symrnn.audit.places import Location
-from symrnn.audit.report import Arithmetic, Environment, LayerReport, StepError
 from symrnn.audit.results.summary import float_text
 from symrnn.audit.subjects.observed import Observed, count_padding, observe
 from symrnn.audit.subjects.subject import Subject

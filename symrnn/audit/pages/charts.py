@@ -19,8 +19,8 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import numpy.typing as npt
 
+from symrnn.audit.findings import LayerReport
 from symrnn.audit.pages.markup import tag
-from symrnn.audit.report import LayerReport
 
 __all__ = ["LEVELS", "bound_chart", "heat_map", "series_chart"]
 

@@ -8,6 +8,7 @@ from dataclasses import fields
 from importlib.resources import files
 from xml.etree.ElementTree import Element
 
+from symrnn.audit.findings import Findings, LayerReport, Section
 from symrnn.audit.pages.charts import bound_chart, heat_map, series_chart
 from symrnn.audit.pages.markup import Child, document, tag
 from symrnn.audit.pages.tables import (
@@ -20,7 +21,6 @@ from symrnn.audit.pages.tables import (
     result_rows,
 )
 from symrnn.audit.pages.wording import sentence
-from symrnn.audit.report import LayerReport, Report, Section
 
 __all__ = ["report_html"]
 
@@ -31,7 +31,7 @@ _KINDS = {
 }
 
 
-def report_html(report: Report) -> str:
+def report_html(report: Findings) -> str:
     """Return the report as a page, without a newline at the end."""
     style = files("symrnn.data").joinpath("audit.css").read_text(encoding="utf-8")
     title = f"Audit of {report.subject}: {report.verdict}"
@@ -48,7 +48,7 @@ def report_html(report: Report) -> str:
     return document(tag("html", head, body, lang="en"))
 
 
-def _parts(report: Report) -> Iterator[Element]:
+def _parts(report: Findings) -> Iterator[Element]:
     yield tag("h1", f"Audit of {report.subject}")
     mark = "\u2713" if report.passed else "\u2717"
     yield tag(
@@ -88,7 +88,7 @@ def _parts(report: Report) -> Iterator[Element]:
     yield _part("Environment", _facts(_environment(report)))
 
 
-def _arithmetic(report: Report) -> Iterator[tuple[str, str]]:
+def _arithmetic(report: Findings) -> Iterator[tuple[str, str]]:
     assumed = report.arithmetic
     yield "format", report.dtype
     if assumed is not None:
@@ -101,7 +101,7 @@ def _arithmetic(report: Report) -> Iterator[tuple[str, str]]:
         yield "tolerance of results", str(report.tolerance)
 
 
-def _local(report: Report) -> Iterator[Element]:
+def _local(report: Findings) -> Iterator[Element]:
     yield tag(
         "p",
         "Each state is compared with the exact image of the subject's own numbers before "
@@ -162,7 +162,7 @@ def _section(section: Section, i: int) -> Iterator[Element]:
         yield _table(section.title, section.headings, rows)
 
 
-def _claims(report: Report) -> Iterator[Element]:
+def _claims(report: Findings) -> Iterator[Element]:
     for kind, meaning in _KINDS.items():
         texts = [s.text for s in report.statements if s.kind == kind]
         if texts:
@@ -170,7 +170,7 @@ def _claims(report: Report) -> Iterator[Element]:
             yield _bullets(texts)
 
 
-def _environment(report: Report) -> list[tuple[str, str]]:
+def _environment(report: Findings) -> list[tuple[str, str]]:
     found = report.environment
     named = [(f.name.replace("_", " "), getattr(found, f.name)) for f in fields(found)]
     return [(name, str(value)) for name, value in named if value is not None]

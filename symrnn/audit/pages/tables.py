@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from symrnn.audit.pages.wording import number, ulps
-from symrnn.audit.report import (
+from symrnn.audit.findings import (
     ElementError,
+    Findings,
     LayerReport,
-    Report,
     StepError,
     TensorReport,
 )
+from symrnn.audit.pages.wording import number, ulps
 
 __all__ = [
     "LAYER_HEADINGS",
@@ -47,7 +47,7 @@ RESULT_HEADINGS = (
 )
 
 
-def layer_rows(report: Report) -> list[tuple[str, ...]]:
+def layer_rows(report: Findings) -> list[tuple[str, ...]]:
     """Return what `LAYER_HEADINGS` announce of each layer and direction."""
     return [_layer_row(layer) for layer in report.layers]
 
@@ -73,7 +73,7 @@ def _within(error: StepError) -> str:
     return ", ".join(f"{name} {n}" for name, n in parts if n is not None)
 
 
-def result_rows(report: Report) -> list[tuple[str, ...]]:
+def result_rows(report: Findings) -> list[tuple[str, ...]]:
     """Return what `RESULT_HEADINGS` announce of each result."""
     return [
         _result_row(tensor, stated=report.tolerance is not None)
@@ -97,7 +97,7 @@ def _result_row(tensor: TensorReport, *, stated: bool) -> tuple[str, ...]:
 
 
 def named_elements(
-    report: Report,
+    report: Findings,
 ) -> Iterator[tuple[str, StepError | ElementError]]:
     """Yield the elements that a report shows in full, with what they are."""
     shown: list[StepError | ElementError] = []

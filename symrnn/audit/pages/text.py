@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from symrnn.audit.findings import Findings, Section
 from symrnn.audit.pages.tables import (
     LAYER_HEADINGS,
     RESULT_HEADINGS,
@@ -24,7 +25,6 @@ from symrnn.audit.pages.tables import (
     result_rows,
 )
 from symrnn.audit.pages.wording import headline, printable, sentence
-from symrnn.audit.report import Report, Section
 
 __all__ = ["print_report", "renderable", "report_text"]
 
@@ -37,7 +37,7 @@ _RULED = Box(2 * _BLANK + " -- \n" + 5 * _BLANK, ascii=True)
 _COLOURS = {"proven": "green", "measured": "cyan", "assumed": "yellow"}
 
 
-def report_text(report: Report) -> str:
+def report_text(report: Findings) -> str:
     """Return the report as text to read, without a newline at the end."""
     file = StringIO()
     Console(
@@ -51,7 +51,7 @@ def report_text(report: Report) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).rstrip()
 
 
-def print_report(report: Report, file: TextIO | None = None) -> None:
+def print_report(report: Findings, file: TextIO | None = None) -> None:
     """Print the report, in colour and to the width of the terminal if `file` is one.
 
     What a file's encoding cannot write, such as a name in another script, is escaped.
@@ -70,12 +70,12 @@ def print_report(report: Report, file: TextIO | None = None) -> None:
     file.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
-def renderable(report: Report) -> RenderableType:
+def renderable(report: Findings) -> RenderableType:
     """Return the report as something that rich can print."""
     return Group(*_parts(report))
 
 
-def _parts(report: Report) -> Iterator[RenderableType]:
+def _parts(report: Findings) -> Iterator[RenderableType]:
     colour = "bold green" if report.passed else "bold red"
     first, whole = headline(report), sentence(report)
     yield _text(first, colour)
@@ -99,7 +99,7 @@ def _parts(report: Report) -> Iterator[RenderableType]:
     yield from _claims(report)
 
 
-def _elements(report: Report) -> Iterator[RenderableType]:
+def _elements(report: Findings) -> Iterator[RenderableType]:
     for title, element in named_elements(report):
         yield Text()
         yield _text(f"{title}: {element.location}, counted from 0")
@@ -118,7 +118,7 @@ def _section(section: Section) -> Iterator[RenderableType]:
         yield _table(section.headings, rows, figures)
 
 
-def _claims(report: Report) -> Iterator[RenderableType]:
+def _claims(report: Findings) -> Iterator[RenderableType]:
     said = [("note", text) for text in report.notes]
     said += [(k, s.text) for k in _COLOURS for s in report.statements if s.kind == k]
     said.append(("environment", str(report.environment)))

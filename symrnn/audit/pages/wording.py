@@ -6,19 +6,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from symrnn.audit.findings import ElementError, Findings, StepError, TensorReport
 from symrnn.audit.places import Location
-from symrnn.audit.report import ElementError, Report, StepError, TensorReport
 
 __all__ = ["details", "headline", "number", "printable", "sentence", "ulps", "where"]
 
 
-def sentence(report: Report) -> str:
+def sentence(report: Findings) -> str:
     """Return the verdict in one sentence: the headline, and the numbers that decide.
 
-    >>> from symrnn.audit.report import Environment, Report
+    >>> from symrnn.audit.findings import Environment, Findings
     >>> here = Environment(symrnn="1", python="3.11", dtype="float32")
     >>> sentence(
-    ...     Report(
+    ...     Findings(
     ...         verdict="not finite",
     ...         subject="RNN",
     ...         network="RNN(1, 1)",
@@ -33,7 +33,7 @@ def sentence(report: Report) -> str:
     return headline(report) + ("" if found is None else f": {details(found)}")
 
 
-def headline(report: Report) -> str:
+def headline(report: Findings) -> str:
     """Return the verdict, and the place where it is decided; without numbers there."""
     if report.causes:
         more = len(report.causes) - 1
@@ -53,7 +53,7 @@ def headline(report: Report) -> str:
     return f"NOT {said}: first at {where(found.location)}"
 
 
-def _decisive(report: Report) -> StepError | ElementError | None:
+def _decisive(report: Findings) -> StepError | ElementError | None:
     if report.verdict == "violated":
         return report.first_violation
     if report.verdict == "not finite" and not report.causes:
@@ -64,7 +64,7 @@ def _decisive(report: Report) -> StepError | ElementError | None:
     return None
 
 
-def _held(report: Report) -> str:
+def _held(report: Findings) -> str:
     """Return what a verdict of "holds" rests on."""
     parts = [*_held_steps(report), *_held_results(report)]
     beyond = sum(layer.violations for layer in report.layers)
@@ -85,7 +85,7 @@ def _held(report: Report) -> str:
     )
 
 
-def _held_steps(report: Report) -> Iterator[str]:
+def _held_steps(report: Findings) -> Iterator[str]:
     judged = sum(layer.judged for layer in report.layers)
     known = report.arithmetic
     bound = "proven" if known is None or known.probability is None else "probable"
@@ -93,7 +93,7 @@ def _held_steps(report: Report) -> Iterator[str]:
         yield f"{_every(judged, 'state')} is within its {bound} bound"
 
 
-def _held_results(report: Report) -> Iterator[str]:
+def _held_results(report: Findings) -> Iterator[str]:
     compared = sum(t.elements for t in report.tensors if _was_compared(t))
     if compared and report.tolerance is not None:
         yield f"{_every(compared, 'result')} is within tolerance"

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from symrnn.audit.findings import ElementError, TensorReport
 from symrnn.audit.local.departures import ulps
 from symrnn.audit.places import Grid
-from symrnn.audit.report import ElementError, TensorReport
 from symrnn.audit.results.summary import float_text
 from symrnn.audit.subjects.rounding import round_array
 from symrnn.audit.subjects.subject import Subject

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn.arrays import Array, PackedArray
+from symrnn.audit.findings import TensorReport
 from symrnn.audit.local.steps import LocalAudit, floating_domain
-from symrnn.audit.report import TensorReport
 from symrnn.audit.results.compare import compare
 from symrnn.audit.results.enclosed import compare_enclosed
 from symrnn.audit.results.narrow import planned_places

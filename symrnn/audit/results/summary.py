@@ -11,8 +11,8 @@ import numpy.typing as npt
 from flint import fmpq
 
 from symrnn.arrays import Array
+from symrnn.audit.findings import ElementError, TensorReport
 from symrnn.audit.places import Grid
-from symrnn.audit.report import ElementError, TensorReport
 from symrnn.audit.results.compare import Judgement
 from symrnn.audit.results.narrow import Enclosure, narrow_in_ulps
 from symrnn.audit.subjects.subject import Subject

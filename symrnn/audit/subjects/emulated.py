@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn import __version__
+from symrnn.audit.findings import Environment
 from symrnn.audit.places import result_names
-from symrnn.audit.report import Environment
 from symrnn.audit.subjects.rounding import round_array, round_inputs
 from symrnn.audit.subjects.subject import Subject
 from symrnn.errors import SourceError

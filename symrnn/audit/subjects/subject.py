@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn import __version__
+from symrnn.audit.findings import Environment
 from symrnn.audit.places import Grid, result_grids, result_shapes
-from symrnn.audit.report import Environment
 from symrnn.audit.subjects.rounding import round_array, round_inputs
 from symrnn.errors import ShapeError, SourceError, UnsupportedError
 from symrnn.formats import FloatFormat, find_format

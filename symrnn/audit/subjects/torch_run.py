@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn import __version__
-from symrnn.audit.report import Environment
+from symrnn.audit.findings import Environment
 from symrnn.audit.subjects.kernels import layer_kernel
 from symrnn.audit.subjects.rounding import round_inputs
 from symrnn.audit.subjects.subject import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from symrnn.audit.findings import Section
 from symrnn.audit.local.steps import floating_domain
-from symrnn.audit.report import Section
 from symrnn.audit.subjects.observed import observe
 from symrnn.audit.subjects.subject import Subject
 from symrnn.audit.trajectory.attribution import attribute, attribute_observed

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from symrnn.audit.report import Section
+from symrnn.audit.findings import Section
 from symrnn.audit.trajectory.attribution import Attribution, Grouping
 from symrnn.audit.trajectory.bound import ErrorBound
 from symrnn.audit.trajectory.conditioning import Conditioning
