@@ -16,13 +16,13 @@ import numpy as np
 import torch
 
 import symrnn
-from symrnn.audit.local.floating import FloatingDomain
-from symrnn.audit.trajectory.attribution import attribute
-from symrnn.audit.trajectory.bound import bound_errors
-from symrnn.formats import FORMATS
-from symrnn.inputs import Inputs, read_inputs
-from symrnn.network import Network
-from symrnn.numbers import exact_array
+from symrnn.audits.explain.attribution import attribute
+from symrnn.audits.explain.bound import bound_errors
+from symrnn.domains.floating import FloatingDomain
+from symrnn.networks.inputs import Inputs, read_inputs
+from symrnn.networks.network import Network
+from symrnn.numerics.exact import exact_array
+from symrnn.numerics.formats import FORMATS
 
 CONFIDENCE = 0.999
 

@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 import symrnn
-from symrnn.audit.local.steps import audit_steps
-from symrnn.audit.subjects.subject import Subject
-from symrnn.audit.subjects.torch_run import run_torch
+from symrnn.audits.local import audit_steps
+from symrnn.audits.subject import Subject
+from symrnn.audits.torch_run import run_torch
 
 LIMIT = 2.0
 """The time of the local audit of an LSTM over that of torch's forward pass, at most."""

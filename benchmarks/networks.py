@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from symrnn.formats import FORMATS, as_float
+from symrnn.numerics.formats import FORMATS, as_float
 
 KINDS = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
 DTYPES = ("float32", "float64", "float16", "bfloat16")

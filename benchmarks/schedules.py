@@ -28,8 +28,9 @@ import numpy as np
 import torch
 
 import symrnn
-from symrnn.inputs import read_inputs
-from symrnn.schedules import emulate, torch_functions, torch_order, torch_products
+from symrnn.kernels.emulate import emulate
+from symrnn.kernels.torch_orders import torch_functions, torch_order, torch_products
+from symrnn.networks.inputs import read_inputs
 
 MODULES = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}

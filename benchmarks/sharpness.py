@@ -23,13 +23,13 @@ import torch
 from foreign import Layer, Style, sigmoid
 
 import symrnn
-from symrnn.audit.local.departures import ulps
-from symrnn.audit.local.judging import judge_steps
-from symrnn.audit.local.steps import audit_steps, floating_domain
-from symrnn.audit.subjects.observed import observe
-from symrnn.audit.subjects.subject import Subject, read_subject
-from symrnn.audit.subjects.torch_run import run_torch
-from symrnn.formats import FORMATS
+from symrnn.audits.departures import ulps
+from symrnn.audits.judging import judge_steps
+from symrnn.audits.local import audit_steps, floating_domain
+from symrnn.audits.observed import observe
+from symrnn.audits.subject import Subject, read_subject
+from symrnn.audits.torch_run import run_torch
+from symrnn.numerics.formats import FORMATS
 
 KINDS = {"rnn_tanh": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 DTYPES = ("float32", "float64", "bfloat16", "float16")

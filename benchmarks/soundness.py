@@ -27,13 +27,13 @@ from foreign import NUMPY_TYPES, Layer, random_style
 from networks import REGIMES, Scale, random_case, rounded, set_parameters
 
 import symrnn
-from symrnn.audit.activations import assumed_errors
-from symrnn.audit.local.floating import FloatingDomain
+from symrnn.domains.activation_errors import assumed_errors
 from symrnn.domains.enclosure import EnclosureDomain
+from symrnn.domains.floating import FloatingDomain
 from symrnn.errors import UndecidedError
-from symrnn.formats import FORMATS
-from symrnn.inputs import read_inputs
-from symrnn.run import run
+from symrnn.networks.inputs import read_inputs
+from symrnn.numerics.formats import FORMATS
+from symrnn.runs.run import run
 
 LAYERS = {
     "rnn_tanh": (torch.nn.RNN, {}),

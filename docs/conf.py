@@ -56,7 +56,7 @@ def _render_math(app, what, name, obj, options, lines):
 
 
 def _resolve_public_name(app, env, node, content):
-    """Link ``symrnn.trace.Trace``, as annotations say it, to ``symrnn.Trace``."""
+    """Link ``symrnn.runs.trace.Trace``, as annotations say it, to ``symrnn.Trace``."""
     module, _, name = node.get("reftarget", "").rpartition(".")
     if not module.startswith("symrnn.") or name not in symrnn.__all__:
         return None

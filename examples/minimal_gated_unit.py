@@ -10,8 +10,8 @@ Reference: Zhou, Wu, Zhang & Zhou, 'Minimal gated unit for recurrent neural netw
 from __future__ import annotations
 
 import symrnn
-from symrnn.cells import Cell, hidden_size, input_size, previous, quantity, x
-from symrnn.language import (
+from symrnn.equations.cells import Cell, hidden_size, input_size, previous, quantity, x
+from symrnn.equations.language import (
     add,
     hadamard,
     matmul,

@@ -13,8 +13,16 @@ networks' (2002).
 from __future__ import annotations
 
 import symrnn
-from symrnn.cells import Cell, hidden_size, input_size, previous, quantity, x
-from symrnn.language import add, hadamard, matmul, matrix, sigmoid, tanh, vector
+from symrnn.equations.cells import Cell, hidden_size, input_size, previous, quantity, x
+from symrnn.equations.language import (
+    add,
+    hadamard,
+    matmul,
+    matrix,
+    sigmoid,
+    tanh,
+    vector,
+)
 
 GATES = "ifgo"
 W = {"i": "0.4", "f": "-0.3", "g": "0.8", "o": "0.2"}

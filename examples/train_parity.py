@@ -3,7 +3,7 @@
 
     python examples/train_parity.py [PATH]
 
-makes the file ``symrnn/data/parity.json``. With the same torch on the same kind of
+makes the file ``symrnn/cli/data/parity.json``. With the same torch on the same kind of
 machine the weights are the same every time: one thread, one seed. Elsewhere the last
 bits may differ, which is why the trained weights are kept in the package.
 
@@ -22,7 +22,7 @@ import torch
 
 HIDDEN, LENGTH, BATCH, STEPS = 8, 16, 128, 1500
 X = [1, -1, -1, 1, -1, 1, 1, -1, -1, -1, 1, -1]
-DEFAULT = Path(__file__).parents[1] / "symrnn" / "data" / "parity.json"
+DEFAULT = Path(__file__).parents[1] / "symrnn" / "cli" / "data" / "parity.json"
 
 
 def train(seed: int = 0) -> tuple[torch.nn.GRU, float]:

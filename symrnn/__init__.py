@@ -8,29 +8,35 @@
 >>> symrnn.evaluate(net, [["1/5"], ["1/7"]], exact=True).output.exact()
 [[Fraction(1, 10)], [Fraction(4, 105)]]
 
-Names are bound when they are first used, so that ``import symrnn`` costs nothing.
+Public are the names in ``__all__`` here and in `symrnn.equations` (cells of one's own),
+`symrnn.kernels` (orders of operations, float formats, calibration), `symrnn.testing` and
+`symrnn.errors`. They are bound when they are first used, so that ``import symrnn`` costs
+nothing.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
-import types
 from typing import TYPE_CHECKING, Any
 
-from symrnn.showing import Form, set_writer
-
-__version__ = "0.1.0"
+from symrnn._version import __version__
+from symrnn.documents.displayed import Form, set_writer
 
 if TYPE_CHECKING:
-    from symrnn.arrays import Array as Array
-    from symrnn.audit import Report as Report
-    from symrnn.audit import Tolerance as Tolerance
-    from symrnn.audit import audit as audit
-    from symrnn.calibrate import calibrate as calibrate
-    from symrnn.cells import Cell as Cell
-    from symrnn.documents import Derivation as Derivation
-    from symrnn.documents import derive as derive
+    from symrnn import equations as equations
+    from symrnn import errors as errors
+    from symrnn import kernels as kernels
+    from symrnn import testing as testing
+    from symrnn.audits.audit import audit as audit
+    from symrnn.audits.report import Report as Report
+    from symrnn.audits.tolerance import Tolerance as Tolerance
+    from symrnn.derivations.derive import Derivation as Derivation
+    from symrnn.derivations.derive import derive as derive
+    from symrnn.derivations.exercises.grading import Grade as Grade
+    from symrnn.derivations.exercises.grading import grade as grade
+    from symrnn.derivations.exercises.sheets import Exercise as Exercise
+    from symrnn.derivations.exercises.sheets import exercise as exercise
+    from symrnn.equations.cells import Cell as Cell
     from symrnn.errors import EquationError as EquationError
     from symrnn.errors import NotFiniteError as NotFiniteError
     from symrnn.errors import ShapeError as ShapeError
@@ -39,52 +45,54 @@ if TYPE_CHECKING:
     from symrnn.errors import SymrnnWarning as SymrnnWarning
     from symrnn.errors import UndecidedError as UndecidedError
     from symrnn.errors import UnsupportedError as UnsupportedError
-    from symrnn.evaluate import evaluate as evaluate
-    from symrnn.exercises import Exercise as Exercise
-    from symrnn.exercises import Grade as Grade
-    from symrnn.exercises import exercise as exercise
-    from symrnn.exercises import grade as grade
-    from symrnn.network import Network as Network
-    from symrnn.sources import load as load
-    from symrnn.stream import stream as stream
-    from symrnn.trace import Trace as Trace
-    from symrnn.unroll import Unrolled as Unrolled
-    from symrnn.unroll import unroll as unroll
+    from symrnn.kernels.calibrate import calibrate as calibrate
+    from symrnn.networks.network import Network as Network
+    from symrnn.networks.sources import load as load
+    from symrnn.runs.arrays import Array as Array
+    from symrnn.runs.evaluate import evaluate as evaluate
+    from symrnn.runs.propagation.stream import stream as stream
+    from symrnn.runs.trace import Trace as Trace
+    from symrnn.runs.unroll import Unrolled as Unrolled
+    from symrnn.runs.unroll import unroll as unroll
+
+_ROOMS = ("equations", "errors", "kernels", "testing")
 
 _HOMES = {
-    "Array": "arrays",
-    "Cell": "cells",
-    "Derivation": "documents",
+    "Array": "runs.arrays",
+    "Cell": "equations.cells",
+    "Derivation": "derivations.derive",
     "EquationError": "errors",
-    "Exercise": "exercises",
-    "Grade": "exercises",
-    "Network": "network",
+    "Exercise": "derivations.exercises.sheets",
+    "Grade": "derivations.exercises.grading",
+    "Network": "networks.network",
     "NotFiniteError": "errors",
-    "Report": "audit",
+    "Report": "audits.report",
     "ShapeError": "errors",
     "SourceError": "errors",
     "SymrnnError": "errors",
     "SymrnnWarning": "errors",
-    "Tolerance": "audit",
-    "Trace": "trace",
+    "Tolerance": "audits.tolerance",
+    "Trace": "runs.trace",
     "UndecidedError": "errors",
+    "Unrolled": "runs.unroll",
     "UnsupportedError": "errors",
-    "Unrolled": "unroll",
-    "audit": "audit",
-    "calibrate": "calibrate",
-    "derive": "documents",
-    "evaluate": "evaluate",
-    "exercise": "exercises",
-    "grade": "exercises",
-    "load": "sources",
-    "stream": "stream",
-    "unroll": "unroll",
+    "audit": "audits.audit",
+    "calibrate": "kernels.calibrate",
+    "derive": "derivations.derive",
+    "evaluate": "runs.evaluate",
+    "exercise": "derivations.exercises.sheets",
+    "grade": "derivations.exercises.grading",
+    "load": "networks.sources",
+    "stream": "runs.propagation.stream",
+    "unroll": "runs.unroll",
 }
 
-__all__ = ["__version__", *sorted(_HOMES)]
+__all__ = ["__version__", *_ROOMS, *sorted(_HOMES)]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"symrnn.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'symrnn' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"symrnn.{_HOMES[name]}"), name)
@@ -93,27 +101,12 @@ def __getattr__(name: str) -> Any:
 
 
 def _show(value: Any, form: Form) -> str | None:
-    text: str | None = importlib.import_module("symrnn.documents.showing").show(
-        value, form
-    )
+    display = importlib.import_module("symrnn.derivations.display")
+    text: str | None = display.show(value, form)
     return text
 
 
 set_writer(_show)
-
-
-class _Package(types.ModuleType):
-    """Keeps ``symrnn.evaluate`` the function, not the module that defines it.
-
-    Importing a submodule binds it in the package, over a public name of the same spelling.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, types.ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

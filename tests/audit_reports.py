@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from symrnn.audit import Arithmetic, Environment, Tolerance
-from symrnn.audit.findings import (
+from symrnn.audits.findings import (
+    Arithmetic,
     ElementError,
     LayerReport,
     Section,
@@ -12,8 +12,10 @@ from symrnn.audit.findings import (
     StepError,
     TensorReport,
 )
-from symrnn.audit.places import Location
-from symrnn.audit.report import Report
+from symrnn.audits.report import Report
+from symrnn.audits.tolerance import Tolerance
+from symrnn.kernels.environment import Environment
+from symrnn.networks.layout import Location
 
 TORCH = Environment(
     symrnn="0.1.0",

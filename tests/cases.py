@@ -17,9 +17,9 @@ import mpmath
 import numpy as np
 from flint import arb
 
-from symrnn.cells import find_cell
 from symrnn.domains.ball import BallDomain, Balls
-from symrnn.network import Network
+from symrnn.equations.cells import find_cell
+from symrnn.networks.network import Network
 
 # --- the oracle ---------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cells of every kind, whose letters and products are tested; no tests of its own."""
 
-from symrnn.cells import (
+from symrnn.equations.cells import (
     Cell,
     gru,
     gru_reset_before,
@@ -13,7 +13,7 @@ from symrnn.cells import (
     rnn,
     x,
 )
-from symrnn.language import (
+from symrnn.equations.language import (
     add,
     hadamard,
     matmul,

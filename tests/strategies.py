@@ -6,8 +6,8 @@ from fractions import Fraction
 from flint import arb, fmpq
 from hypothesis import strategies as st
 
-from symrnn.cells import find_cell
-from symrnn.network import Network
+from symrnn.equations.cells import find_cell
+from symrnn.networks.network import Network
 from tests.cases import GATES
 
 TINIEST = 5e-324

@@ -12,17 +12,22 @@ from flint import fmpq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symrnn.audit.activation_errors import (
+from symrnn.domains.activation_errors import (
     BINADES,
     ActivationErrors,
     Worst,
     assumed_errors,
     nearly_subnormal,
 )
-from symrnn.audit.activations import cache_path, find_errors, processor, save_errors
-from symrnn.audit.findings import Environment
 from symrnn.errors import SourceError
-from symrnn.formats import FORMATS
+from symrnn.kernels.activation_cache import (
+    cache_path,
+    find_errors,
+    processor,
+    save_errors,
+)
+from symrnn.kernels.environment import Environment
+from symrnn.numerics.formats import FORMATS
 
 FLOAT32 = FORMATS["float32"]
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

@@ -9,9 +9,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from symrnn.cells import find_cell
-from symrnn.evaluate import evaluate
-from symrnn.network import Network
+from symrnn.equations.cells import find_cell
+from symrnn.networks.network import Network
+from symrnn.runs.evaluate import evaluate
 from tests.cases import (
     CASES,
     DTYPES,

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import symrnn
-from symrnn.audit.subjects.observed import Observed, observe
-from symrnn.audit.trajectory.attribution import attribute, attribute_observed
-from symrnn.formats import find_emulated_format
-from symrnn.inputs import read_inputs
-from symrnn.numbers import exact_array
-from symrnn.rounding import Arithmetic
+from symrnn.audits.explain.attribution import attribute, attribute_observed
+from symrnn.audits.observed import Observed, observe
+from symrnn.networks.inputs import read_inputs
+from symrnn.numerics.exact import exact_array
+from symrnn.numerics.float_arithmetic import Arithmetic
+from symrnn.numerics.formats import find_emulated_format
 
 KINDS = ("rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before")
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3, "gru_reset_before": 3}

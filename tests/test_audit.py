@@ -9,7 +9,7 @@ import pytest
 
 import symrnn
 from symrnn import ShapeError, SourceError, Tolerance, UnsupportedError
-from symrnn.formats import FORMATS
+from symrnn.numerics.formats import FORMATS
 
 KINDS = {
     "RNN": {},

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 import symrnn
 from symrnn.cli import main
 from symrnn.errors import ShapeError, SourceError, UnsupportedError
-from symrnn.schedules import as_written
+from symrnn.kernels.schedule import as_written
 from symrnn.testing import assert_explained_by_rounding
 from tests.require import require_module
 
@@ -165,7 +165,7 @@ def test_a_cache_that_cannot_be_made_is_known_before_measuring(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SYMRNN_CACHE", str(tmp_path / "file"))
-    module = importlib.import_module("symrnn.calibrate")
+    module = importlib.import_module("symrnn.kernels.calibrate")
     monkeypatch.setattr(module, "measure", None)  # calling it would fail
     found = CliRunner().invoke(main, ["calibrate", "--quick", "--format", "bfloat16"])
     assert found.exit_code == 2

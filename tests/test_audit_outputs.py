@@ -9,13 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn import (
-    ShapeError,
-    SourceError,
-    Tolerance,
-    UndecidedError,
-)
-from symrnn.formats import FORMATS
+from symrnn import ShapeError, SourceError, Tolerance, UndecidedError
+from symrnn.numerics.formats import FORMATS
 
 
 def identity(**options):
@@ -413,7 +408,7 @@ def test_default_tolerance_is_that_of_assert_close(torch, dtype, monkeypatch):
     """
     from torch.testing._comparison import default_tolerances
 
-    from symrnn.audit.results import limits as results
+    from symrnn.audits import results
 
     monkeypatch.setattr(results, "_BOUND_WORK", 0)
 
@@ -488,7 +483,7 @@ def test_explanation_of_an_audit(torch):
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "LSTMCell", "packed"])
 def test_many_results_are_compared_with_float64_enclosures(torch, kind, monkeypatch):
     """The errors are those of balls, but for the width of the enclosures."""
-    from symrnn.audit.results import limits as results
+    from symrnn.audits import results
 
     torch.manual_seed(0)
     x, options = torch.randn(5, 6, 4), {}
@@ -518,7 +513,7 @@ def test_many_results_are_compared_with_float64_enclosures(torch, kind, monkeypa
 
 def test_overflow_is_right_in_float64_enclosures_too(torch, monkeypatch):
     """Infinity where the exact value rounds to it, and a violation elsewhere."""
-    from symrnn.audit.results import limits as results
+    from symrnn.audits import results
 
     monkeypatch.setattr(results, "_FEW_ELEMENTS", 0)
     outputs = np.array([[INF], [INF]], dtype=np.float16)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symrnn.audit.pages.charts import LEVELS, bound_chart, heat_map, series_chart
-from symrnn.audit.pages.markup import document, tag
-from symrnn.audit.pages.wording import sentence
-from symrnn.audit.report import render
+from symrnn.audits.pages.charts import LEVELS, bound_chart, heat_map, series_chart
+from symrnn.audits.pages.wording import sentence
+from symrnn.audits.report import render
+from symrnn.documents.html.tags import document, tag
 from tests import audit_reports
 from tests.audit_reports import ALL
 from tests.pages import Page, check_page
@@ -53,7 +53,7 @@ def test_pages_hold_every_part():
 
 def colours():
     """Yield the colours of each scheme of the style sheet, by name."""
-    css = files("symrnn.data").joinpath("audit.css").read_text("utf-8")
+    css = files("symrnn.audits.pages").joinpath("audit.css").read_text("utf-8")
     return [
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
         for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)

@@ -13,10 +13,10 @@ from rich.console import Console
 
 import symrnn
 from symrnn import Tolerance
-from symrnn.audit.findings import Arithmetic, TensorReport
-from symrnn.audit.pages.text import print_report
-from symrnn.audit.pages.wording import headline, sentence
-from symrnn.audit.report import FORMS, Report, render
+from symrnn.audits.findings import Arithmetic, TensorReport
+from symrnn.audits.pages.text import print_report
+from symrnn.audits.pages.wording import headline, sentence
+from symrnn.audits.report import FORMS, Report, render
 from tests import audit_reports
 from tests.audit_reports import ALL
 from tests.pages import check_page
@@ -152,7 +152,7 @@ def test_a_file_without_unicode_gets_escapes():
 
 
 def schema():
-    text = files("symrnn.data").joinpath("audit-2.schema.json").read_text("utf-8")
+    text = files("symrnn.audits").joinpath("audit-2.schema.json").read_text("utf-8")
     return json.loads(text)
 
 
@@ -260,7 +260,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old(tmp_path, monkeypatch):
     """Whole or not at all."""
     path = tmp_path / "a.html"
     path.write_text("old")
-    monkeypatch.setattr("symrnn.writing.os.replace", lambda *_: 1 / 0)
+    monkeypatch.setattr("symrnn.numerics.files.os.replace", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         audit_reports.violated().save(path)
     assert ["a.html"] == [p.name for p in tmp_path.iterdir()]
@@ -277,9 +277,9 @@ def test_every_form_is_deterministic():
 
 def test_conditioning_is_a_section():
     """Condition numbers come with a report, and infinite ones are still JSON."""
-    from symrnn.audit.trajectory.conditioning import condition
-    from symrnn.audit.trajectory.sections import explain_conditioning
-    from symrnn.inputs import read_inputs
+    from symrnn.audits.explain.conditioning import condition
+    from symrnn.audits.explain.sections import explain_conditioning
+    from symrnn.networks.inputs import read_inputs
 
     weights = {"weight_ih_l0": [[1, -1]], "weight_hh_l0": [[1]]}
     net = symrnn.load(weights, cell="rnn_tanh")
@@ -292,9 +292,9 @@ def test_conditioning_is_a_section():
 
 def test_attribution_is_a_section():
     """Shares of each grouping add up to 1, and every step has a figure."""
-    from symrnn.audit.trajectory.attribution import attribute
-    from symrnn.audit.trajectory.sections import explain_attribution
-    from symrnn.inputs import read_inputs
+    from symrnn.audits.explain.attribution import attribute
+    from symrnn.audits.explain.sections import explain_attribution
+    from symrnn.networks.inputs import read_inputs
 
     weights = {
         "weight_ih_l0": [[0.3, -0.7], [0.2, 0.9]],
@@ -316,11 +316,11 @@ def test_attribution_is_a_section():
 
 def test_a_bound_is_a_section():
     """The largest of every step, of all layers in the table and of the last in the chart."""
-    from symrnn.audit.local.floating import FloatingDomain
-    from symrnn.audit.trajectory.bound import bound_errors
-    from symrnn.audit.trajectory.sections import explain_bound
-    from symrnn.formats import FORMATS
-    from symrnn.inputs import read_inputs
+    from symrnn.audits.explain.bound import bound_errors
+    from symrnn.audits.explain.sections import explain_bound
+    from symrnn.domains.floating import FloatingDomain
+    from symrnn.networks.inputs import read_inputs
+    from symrnn.numerics.formats import FORMATS
 
     random = np.random.default_rng(0)
     weights = {

@@ -11,19 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn.audit.local.floating import FloatingDomain
-from symrnn.audit.trajectory.bound import bound_errors
-from symrnn.audit.trajectory.dual import Dual, DualDomain
-from symrnn.audit.trajectory.probability import probabilistic_unit
-from symrnn.audit.trajectory.zonotope import Zonotope
-from symrnn.cells import Cell, hidden_size, input_size, previous, quantity, x
-from symrnn.directed import gamma
+from symrnn.audits.explain.bound import Zonotope, bound_errors, probabilistic_unit
+from symrnn.domains.dual import Dual, DualDomain
+from symrnn.domains.floating import FloatingDomain
 from symrnn.domains.rounded import ProductOrder, RoundedDomain
-from symrnn.formats import FORMATS
-from symrnn.inputs import read_inputs
-from symrnn.language import add, hadamard, matmul, matrix, sigmoid, tanh, vector
-from symrnn.numbers import exact_array
-from symrnn.run import run
+from symrnn.equations.cells import Cell, hidden_size, input_size, previous, quantity, x
+from symrnn.equations.language import (
+    add,
+    hadamard,
+    matmul,
+    matrix,
+    sigmoid,
+    tanh,
+    vector,
+)
+from symrnn.networks.inputs import read_inputs
+from symrnn.numerics.exact import exact_array
+from symrnn.numerics.formats import FORMATS
+from symrnn.numerics.upward import gamma
+from symrnn.runs.run import run
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 

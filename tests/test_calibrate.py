@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 import symrnn
-from symrnn.audit.activation_errors import assumed_errors
-from symrnn.audit.activations import find_errors, save_errors
-from symrnn.audit.subjects.kernels import kernels_of, layer_kernel
-from symrnn.calibrate import _elementwise_paths, _environment, _layer_paths
 from symrnn.cli import main
+from symrnn.domains.activation_errors import assumed_errors
 from symrnn.errors import SourceError, UnsupportedError
-from symrnn.formats import FORMATS
-from symrnn.measuring import reference_of
+from symrnn.kernels.activation_cache import find_errors, save_errors
+from symrnn.kernels.calibrate import _elementwise_paths, _environment, _layer_paths
+from symrnn.kernels.environment import kernels_of, layer_kernel
+from symrnn.kernels.measuring import reference_of
+from symrnn.numerics.formats import FORMATS
 
 FLOAT32 = FORMATS["float32"]
 ARGUMENTS = np.random.default_rng(7).normal(size=5000).astype(np.float32) * 8.0

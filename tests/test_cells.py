@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sympy
 
-from symrnn.cells import (
+from symrnn.equations.cells import (
     CELLS,
     Cell,
     find_cell,
@@ -22,9 +22,7 @@ from symrnn.cells import (
     rnn,
     x,
 )
-from symrnn.errors import EquationError
-from symrnn.evaluate import evaluate
-from symrnn.language import (
+from symrnn.equations.language import (
     add,
     hadamard,
     matmul,
@@ -36,7 +34,9 @@ from symrnn.language import (
     transpose,
     vector,
 )
-from symrnn.network import Network
+from symrnn.errors import EquationError
+from symrnn.networks.network import Network
+from symrnn.runs.evaluate import evaluate
 from tests.cases import contains, multiprecision, plus, product_with, times
 
 H, I = hidden_size, input_size  # noqa: E741

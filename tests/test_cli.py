@@ -16,8 +16,8 @@ from click.testing import CliRunner
 import symrnn
 from symrnn.cli import main
 from symrnn.errors import SourceError, UnsupportedError
-from symrnn.sources.inputs import read_arrays, read_json
-from symrnn.sources.to_torch import to_torch
+from symrnn.networks.sources.inputs import read_arrays, read_json
+from symrnn.networks.sources.modules import to_torch
 
 MODEL = {
     "cell": "rnn_tanh",

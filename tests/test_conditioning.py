@@ -9,11 +9,19 @@ import numpy as np
 import pytest
 
 import symrnn
-from symrnn.audit.trajectory.conditioning import condition, function_condition
-from symrnn.cells import Cell, hidden_size, input_size, previous, quantity, x
-from symrnn.functions import FUNCTIONS
-from symrnn.inputs import read_inputs
-from symrnn.language import add, hadamard, matmul, matrix, sigmoid, tanh, vector
+from symrnn.audits.explain.conditioning import condition, function_condition
+from symrnn.equations.cells import Cell, hidden_size, input_size, previous, quantity, x
+from symrnn.equations.functions import FUNCTIONS
+from symrnn.equations.language import (
+    add,
+    hadamard,
+    matmul,
+    matrix,
+    sigmoid,
+    tanh,
+    vector,
+)
+from symrnn.networks.inputs import read_inputs
 
 KINDS = ("rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before")
 GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3, "gru_reset_before": 3}

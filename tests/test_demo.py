@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from symrnn.cli import main, subjects
+from symrnn.cli import arguments as subjects
+from symrnn.cli import main
 from symrnn.cli.arguments import Problem
-from symrnn.demo import examples, printed_outputs
+from symrnn.cli.examples import examples, printed_outputs
 
 NAMES = ["basic", "features", "hidden", "bidirectional", "stacked", "parity"]
 ALL = list(examples())
@@ -82,7 +83,7 @@ def test_an_audit_that_fails_is_exit_code_1(tmp_path, monkeypatch, torch):
     audit = subjects.audit_in_torch
 
     def strict(problem: Problem, dtype=None, **options):
-        from symrnn.audit import Tolerance
+        from symrnn.audits.tolerance import Tolerance
 
         return audit(problem, dtype, tolerance=Tolerance(ulps=1), **options)
 

@@ -11,7 +11,11 @@ from flint import arb, fmpq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symrnn.cells import (
+from symrnn.domains.ball import BallDomain
+from symrnn.domains.exact import ExactDomain
+from symrnn.domains.mp import MpDomain
+from symrnn.domains.symbolic import ScalarForm, Symbols
+from symrnn.equations.cells import (
     Cell,
     find_cell,
     gru,
@@ -23,14 +27,9 @@ from symrnn.cells import (
     rnn,
     x,
 )
-from symrnn.derivatives import lower_tangent, push, tangent
-from symrnn.domains.ball import BallDomain
-from symrnn.domains.exact import ExactDomain
-from symrnn.domains.mp import MpDomain
-from symrnn.domains.symbolic import ScalarForm, Symbols
-from symrnn.errors import EquationError
-from symrnn.functions import FUNCTIONS, ElementwiseFunction, sigmoid
-from symrnn.language import (
+from symrnn.equations.derivatives import lower_tangent, push, tangent
+from symrnn.equations.functions import FUNCTIONS, ElementwiseFunction, sigmoid
+from symrnn.equations.language import (
     add,
     elementwise,
     hadamard,
@@ -41,9 +40,10 @@ from symrnn.language import (
     subtract,
     vector,
 )
-from symrnn.network import Network
-from symrnn.numbers import exact_array
-from symrnn.program import execute, lower
+from symrnn.equations.program import execute, lower
+from symrnn.errors import EquationError
+from symrnn.networks.network import Network
+from symrnn.numerics.exact import exact_array
 from tests.cases import GATES
 from tests.strategies import rationals
 

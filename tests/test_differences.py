@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn.audit.trajectory.dual import Dual, DualDomain
 from symrnn.domains.differences import Difference, DifferenceDomain, row_sums
+from symrnn.domains.dual import Dual, DualDomain
 from symrnn.domains.enclosure import Enclosed
-from symrnn.functions import FUNCTIONS
-from symrnn.numbers import exact_array
-from symrnn.program import execute, lower
+from symrnn.equations.functions import FUNCTIONS
+from symrnn.equations.program import execute, lower
+from symrnn.numerics.exact import exact_array
 
 KINDS = ("rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before")
 ROWS = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3, "gru_reset_before": 3}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symrnn.directed import TINY, UNIT, check_arithmetic, gamma, up
 from symrnn.errors import UnsupportedError
+from symrnn.numerics.upward import TINY, UNIT, check_arithmetic, gamma, up
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 

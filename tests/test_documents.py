@@ -7,7 +7,7 @@ import re
 import pytest
 
 import symrnn
-from symrnn.documents.latex import escape as escape_latex
+from symrnn.documents.latex.text import escape as escape_latex
 from symrnn.documents.markdown import escape as escape_markdown
 from symrnn.documents.model import Code, Document, Heading, Paragraph, Strong
 from symrnn.errors import UnsupportedError

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 import symrnn
-from symrnn.documents.html import write_html
+from symrnn.documents.html.page import write_html
 from symrnn.documents.model import (
     Blank,
     Display,

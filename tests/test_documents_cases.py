@@ -12,7 +12,7 @@ import subprocess
 import numpy as np
 
 import symrnn
-from symrnn.cells import (
+from symrnn.equations.cells import (
     Cell,
     gru,
     gru_reset_before,
@@ -25,7 +25,7 @@ from symrnn.cells import (
     rnn,
     x,
 )
-from symrnn.language import (
+from symrnn.equations.language import (
     add,
     hadamard,
     matmul,
@@ -34,7 +34,7 @@ from symrnn.language import (
     tanh,
     vector,
 )
-from symrnn.network import Network
+from symrnn.networks.network import Network
 from tests.require import require_module
 
 SEQUENCE = [[1, 1, 1], [1, 2, 1], [2, 3, 1], [1, 3, 1]]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import symrnn
+from symrnn.derivations.letters import Notation
+from symrnn.derivations.options import Options
 from symrnn.documents.colours import NIGHT, PAPER, palette, tones_of
-from symrnn.documents.notations import Notation
-from symrnn.documents.options import Options
 from tests.notation_cases import CELLS, INPUT
 from tests.test_audit_pages import contrast
 

@@ -6,13 +6,20 @@ import pytest
 import sympy
 
 import symrnn
-from symrnn.cells import Cell, hidden_size, input_size, previous, quantity, rnn, x
+from symrnn.derivations.equations import Names
+from symrnn.derivations.letters import Notation
+from symrnn.derivations.options import Options
 from symrnn.documents.latex.math import math
-from symrnn.documents.notation import Names
-from symrnn.documents.notations import Notation
-from symrnn.documents.options import Options
-from symrnn.errors import SourceError
-from symrnn.language import (
+from symrnn.equations.cells import (
+    Cell,
+    hidden_size,
+    input_size,
+    previous,
+    quantity,
+    rnn,
+    x,
+)
+from symrnn.equations.language import (
     add,
     hadamard,
     matmul,
@@ -22,8 +29,9 @@ from symrnn.language import (
     transpose,
     vector,
 )
-from symrnn.network import Network
-from symrnn.notation import parameter_at, quantity_at, state_before
+from symrnn.errors import SourceError
+from symrnn.networks.network import Network
+from symrnn.runs.unroll import parameter_at, quantity_at, state_before
 from tests.test_documents_cases import (
     DIFFICULT,
     PADDED,

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn.documents.exactness import KnownRationals
-from symrnn.documents.forms import Element, write_numbers
+from symrnn.derivations.exactness import KnownRationals
+from symrnn.derivations.forms import Element, write_numbers
+from symrnn.derivations.options import Options
 from symrnn.documents.latex.math import math
 from symrnn.documents.model import Number
-from symrnn.documents.options import Options
-from symrnn.functions import FUNCTIONS
+from symrnn.equations.functions import FUNCTIONS
 
 RATIONALS = st.fractions(max_denominator=10**6) | st.builds(
     lambda n, e: Fraction(n) * Fraction(10) ** e,

@@ -9,15 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn.cells import gru, lstm, rnn
-from symrnn.documents.graph import unrolled_graph
-from symrnn.documents.latex.blocks import Blocks
+from symrnn.derivations.graph import unrolled_graph
+from symrnn.derivations.numbers import Values
+from symrnn.derivations.options import Options
+from symrnn.documents.latex.blocks import Blocks, picture
 from symrnn.documents.latex.math import math
-from symrnn.documents.latex.tikz import picture
 from symrnn.documents.markdown import write_markdown
 from symrnn.documents.model import Document
-from symrnn.documents.options import Options
-from symrnn.documents.printed import Values
+from symrnn.equations.cells import gru, lstm, rnn
 from tests.test_documents_cases import (
     PADDED,
     bidirectional,

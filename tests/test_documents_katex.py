@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import symrnn
-from symrnn.cells import rnn
+from symrnn.equations.cells import rnn
 from tests.conftest import GOLDEN as FOLDER
 from tests.require import require, require_node_file
 from tests.test_documents_cases import DIFFICULT, GOLDEN, SEQUENCE, random_network

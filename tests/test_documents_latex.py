@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn.cells import gru, lstm, rnn
-from symrnn.documents.latex import write_latex
 from symrnn.documents.latex.blocks import Blocks
 from symrnn.documents.latex.math import Tex, math
+from symrnn.documents.latex.writer import write_latex
 from symrnn.documents.layout import width
 from symrnn.documents.model import (
     Blank,
@@ -30,6 +29,7 @@ from symrnn.documents.model import (
     Symbol,
     Table,
 )
+from symrnn.equations.cells import gru, lstm, rnn
 from symrnn.errors import UnsupportedError
 from tests.require import require
 from tests.test_documents_cases import (

@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn.cells import (
+from symrnn.derivations.equations import Names
+from symrnn.derivations.letters import GOODFELLOW, NAMED, Notation, read_symbol
+from symrnn.derivations.options import Options
+from symrnn.documents.latex.math import math as tex
+from symrnn.documents.model import Symbol
+from symrnn.equations.cells import (
     Cell,
     gru,
     gru_reset_before,
@@ -20,20 +25,8 @@ from symrnn.cells import (
     rnn,
     x,
 )
-from symrnn.documents.latex.math import math as tex
-from symrnn.documents.model import Symbol
-from symrnn.documents.notation import Names
-from symrnn.documents.notations import NAMED, Notation, read_symbol
-from symrnn.documents.options import Options
-from symrnn.documents.textbooks import GOODFELLOW
+from symrnn.equations.language import add, hadamard, matmul, matrix, sigmoid
 from symrnn.errors import SourceError
-from symrnn.language import (
-    add,
-    hadamard,
-    matmul,
-    matrix,
-    sigmoid,
-)
 from tests.notation_cases import CELLS, INPUT, H, minimal_gated_unit
 from tests.require import require
 from tests.test_documents_cases import (

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 import symrnn
 from symrnn.cli import main
-from symrnn.documents.config import read_choices, read_notation
-from symrnn.documents.options import Choices, Options
+from symrnn.derivations.options import Choices, Options, read_choices, read_notation
 from symrnn.errors import SourceError
 from tests.test_documents_cases import SEQUENCE, bidirectional, one_feature, stacked
 
@@ -139,7 +138,7 @@ def test_what_the_network_lacks_is_refused_before_anything_is_computed(
     choices, message, monkeypatch
 ):
     """Hours of computing do not end in a misprint."""
-    monkeypatch.setattr("symrnn.documents.derivation.evaluate_inputs", None)
+    monkeypatch.setattr("symrnn.derivations.derive.evaluate_inputs", None)
     with pytest.raises(SourceError, match=message):
         symrnn.derive(bidirectional(), SEQUENCE, **choices)
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import symrnn
-from symrnn.cells import x
+from symrnn.derivations.equations import Names
+from symrnn.derivations.letters import Notation
 from symrnn.documents.latex.math import math as tex
 from symrnn.documents.model import (
     Brackets,
@@ -19,8 +20,7 @@ from symrnn.documents.model import (
     Number,
     Sign,
 )
-from symrnn.documents.notation import Names
-from symrnn.documents.notations import Notation
+from symrnn.equations.cells import x
 from tests.notation_cases import CELLS, INPUT
 
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn.cells import lstm, rnn
+from symrnn.derivations.selection import Gap, with_gaps
 from symrnn.documents.model import Equations, Heading, Number, Table
-from symrnn.documents.selection import Gap, with_gaps
+from symrnn.equations.cells import lstm, rnn
 from tests.test_documents_cases import (
     PADDED,
     SEQUENCE,

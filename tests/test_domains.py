@@ -12,18 +12,18 @@ from flint import arb, arb_mat, ctx, fmpq
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from symrnn.cells import rnn
 from symrnn.domains.ball import BallDomain, Balls, ball_interval, working_precision
 from symrnn.domains.enclosure import EnclosureDomain
 from symrnn.domains.estimate import EstimateDomain
 from symrnn.domains.exact import ExactDomain, closed_form, enclose
 from symrnn.domains.mp import MpDomain
+from symrnn.equations.cells import rnn
+from symrnn.equations.functions import FUNCTIONS
 from symrnn.errors import UndecidedError
-from symrnn.functions import FUNCTIONS
-from symrnn.inputs import read_inputs
-from symrnn.network import Network
-from symrnn.numbers import exact_array
-from symrnn.run import run
+from symrnn.networks.inputs import read_inputs
+from symrnn.networks.network import Network
+from symrnn.numerics.exact import exact_array
+from symrnn.runs.run import run
 from tests.cases import FRACTIONS, WideBallDomain, multiprecision, reference
 from tests.strategies import floats, networks, rationals
 

@@ -11,10 +11,16 @@ from flint import arb
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from symrnn import elementary
-from symrnn.directed import TINY
 from symrnn.domains.ball import working_precision
-from symrnn.elementary import exp, sigmoid, sigmoid_enclosure, tanh, tanh_enclosure
+from symrnn.numerics import elementary
+from symrnn.numerics.elementary import (
+    exp,
+    sigmoid,
+    sigmoid_enclosure,
+    tanh,
+    tanh_enclosure,
+)
+from symrnn.numerics.upward import TINY
 
 
 def logistic(a):
@@ -23,7 +29,7 @@ def logistic(a):
     return power / (1 + power) if a < 0 else 1 / (1 + power)
 
 
-# Unlike symrnn.functions, these are only asked for points, where Arb needs no hull.
+# Unlike symrnn.equations.functions, these are only asked for points, where Arb needs no hull.
 EXACT = {
     "exp": arb.exp,
     "sigmoid": logistic,

@@ -11,14 +11,14 @@ from flint import arb, fmpq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symrnn.directed import TINY, UNIT, gamma
 from symrnn.domains.ball import BallDomain, ball_interval, working_precision
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
+from symrnn.equations.functions import FUNCTIONS
 from symrnn.errors import UndecidedError, UnsupportedError
-from symrnn.functions import FUNCTIONS
-from symrnn.inputs import read_inputs
-from symrnn.numbers import exact_array
-from symrnn.run import run
+from symrnn.networks.inputs import read_inputs
+from symrnn.numerics.exact import exact_array
+from symrnn.numerics.upward import TINY, UNIT, gamma
+from symrnn.runs.run import run
 from tests.cases import CASES, arguments, sample
 from tests.strategies import floats, rationals
 

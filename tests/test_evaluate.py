@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from symrnn.cells import (
+from symrnn.equations.cells import (
     Cell,
     find_cell,
     hidden_size,
@@ -21,10 +21,7 @@ from symrnn.cells import (
     rnn,
     x,
 )
-from symrnn.errors import NotFiniteError, SourceError, UndecidedError
-from symrnn.evaluate import MAX_PRECISION, evaluate, evaluate_inputs
-from symrnn.inputs import read_inputs
-from symrnn.language import (
+from symrnn.equations.language import (
     add,
     hadamard,
     matmul,
@@ -35,7 +32,10 @@ from symrnn.language import (
     vector,
     zeros,
 )
-from symrnn.network import Network
+from symrnn.errors import NotFiniteError, SourceError, UndecidedError
+from symrnn.networks.inputs import read_inputs
+from symrnn.networks.network import Network
+from symrnn.runs.evaluate import MAX_PRECISION, evaluate, evaluate_inputs
 from tests.cases import GATES, exact_value, multiprecision, reference
 from tests.strategies import networks, rationals
 

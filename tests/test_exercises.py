@@ -15,9 +15,9 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn.cells import CELLS
 from symrnn.cli import main
 from symrnn.documents.model import Blank, Equations, Heading, Number, Script
+from symrnn.equations.cells import CELLS
 from tests.require import require
 
 exercises = st.builds(

@@ -12,7 +12,7 @@ from flint import fmpq
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from symrnn.formats import (
+from symrnn.numerics.formats import (
     FORMATS,
     as_rational,
     find_format,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
 from symrnn.domains.function_slopes import slope
-from symrnn.functions import FUNCTIONS
+from symrnn.equations.functions import FUNCTIONS
 
 MP = mpmath.MPContext()
 MP.prec = 300

@@ -11,14 +11,14 @@ from flint import arb, ctx, fmpq
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from symrnn.errors import EquationError
-from symrnn.functions import (
+from symrnn.equations.functions import (
     FUNCTIONS,
     monotone_hull,
     register_function,
     relu,
     sigmoid,
 )
+from symrnn.errors import EquationError
 from tests.strategies import balls, rationals, to_fmpq
 
 MP = mpmath.MPContext()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import symrnn
 from symrnn.cli import main
-from symrnn.exercises.grading import read_json
+from symrnn.derivations.exercises.grading import read_json
 
 
 def rounded(value, places):

@@ -7,10 +7,10 @@ import mpmath
 import numpy as np
 import pytest
 
-from symrnn.audit.activation_errors import BINADES, assumed_errors
-from symrnn.audit.local.images import NARROW, narrow_image
-from symrnn.elementary import sigmoid_enclosure, tanh_enclosure
-from symrnn.formats import FORMATS
+from symrnn.domains.activation_errors import BINADES, assumed_errors
+from symrnn.domains.floating_sets import NARROW, narrow_image
+from symrnn.numerics.elementary import sigmoid_enclosure, tanh_enclosure
+from symrnn.numerics.formats import FORMATS
 
 EXACT = {"tanh": mpmath.tanh, "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x))}
 ENCLOSE = {"tanh": tanh_enclosure, "sigmoid": sigmoid_enclosure}

@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 import sympy
 
-from symrnn.cells import lstm, rnn
+from symrnn.equations.cells import lstm, rnn
 from symrnn.errors import NotFiniteError, ShapeError, SourceError
-from symrnn.evaluate import evaluate
-from symrnn.inputs import read_inputs, require_int
-from symrnn.network import Network
-from symrnn.numbers import exact_array, first_non_finite, float_format, to_fraction
+from symrnn.networks.inputs import read_inputs, require_int
+from symrnn.networks.network import Network
+from symrnn.numerics.exact import (
+    exact_array,
+    first_non_finite,
+    float_format,
+    to_fraction,
+)
+from symrnn.runs.evaluate import evaluate
 from tests.cases import Packed, pack
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symrnn.domains.ball import ball_interval
-from symrnn.domains.integer_products import digits_of, product, slices_of
-from symrnn.formats import as_rational
+from symrnn.numerics.formats import as_rational
+from symrnn.numerics.integer_products import digits_of, product, slices_of
 
 
 def exact_product(matrix, numbers, columns):

@@ -7,8 +7,7 @@ import pytest
 import sympy
 from sympy import MatrixSymbol, Symbol, latex
 
-from symrnn.errors import EquationError
-from symrnn.language import (
+from symrnn.equations.language import (
     Add,
     Elementwise,
     Hadamard,
@@ -31,6 +30,7 @@ from symrnn.language import (
     vector,
     zeros,
 )
+from symrnn.errors import EquationError
 
 N = Symbol("n", integer=True, positive=True)
 A, B, S = matrix("A_ij", 2, 3), matrix("B", 3, 2), matrix("S", 2, 2)

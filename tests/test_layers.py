@@ -128,9 +128,9 @@ def test_imports_point_down():
 
 
 WRONG = {
-    "upwards": ("trace", "from symrnn.run import run"),
+    "upwards": ("trace", "from symrnn.runs.run import run"),
     "same height": ("sources/torch", "import symrnn.domains.ball"),
-    "lazy": ("cells", "def f():\n    from symrnn.run import run"),
+    "lazy": ("cells", "def f():\n    from symrnn.runs.run import run"),
     "relative": ("domains/ball", "from ..run import run"),
     "from the package": ("language", "from symrnn import cells"),
     "a public name": ("trace", "from symrnn import load"),
@@ -139,7 +139,7 @@ WRONG = {
     "else branch": (
         "errors",
         "from typing import TYPE_CHECKING\n"
-        "if TYPE_CHECKING:\n    pass\nelse:\n    import symrnn.cells",
+        "if TYPE_CHECKING:\n    pass\nelse:\n    import symrnn.equations.cells",
     ),
     "implementation of an interface": ("domains/base", "import symrnn.domains.ball"),
     "unknown target": ("cli", "import symrnn.new"),
@@ -147,13 +147,13 @@ WRONG = {
 }
 
 RIGHT = {
-    "downwards": ("cells", "from symrnn.language import add"),
-    "interface": ("program", "from symrnn.domains.base import Domain"),
-    "own folder": ("domains/ball", "from symrnn.domains.base import Domain"),
+    "downwards": ("cells", "from symrnn.equations.language import add"),
+    "interface": ("program", "from symrnn.equations.domain import Domain"),
+    "own folder": ("domains/ball", "from symrnn.equations.domain import Domain"),
     "own folder, relative": ("audit/__init__", "from .report import Report"),
     "types only": (
         "errors",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import symrnn.run",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import symrnn.runs.run",
     ),
     "version": ("cli", "from symrnn import __version__"),
     "others": ("errors", "import sympy"),

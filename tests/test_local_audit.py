@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn.audit.local.floating import FloatingDomain
-from symrnn.audit.subjects.rounding import round_array
-from symrnn.cells import Cell, hidden_size, input_size, previous, quantity, x
-from symrnn.formats import FORMATS
-from symrnn.functions import FUNCTIONS
-from symrnn.language import add, hadamard, matmul, matrix, tanh
+from symrnn.domains.floating import FloatingDomain
+from symrnn.equations.cells import Cell, hidden_size, input_size, previous, quantity, x
+from symrnn.equations.functions import FUNCTIONS
+from symrnn.equations.language import add, hadamard, matmul, matrix, tanh
+from symrnn.numerics.float_arithmetic import round_array
+from symrnn.numerics.formats import FORMATS
 from tests.require import require_module
 
 FLOAT32 = FORMATS["float32"]
@@ -251,8 +251,8 @@ def test_an_inner_layer_is_named(torch, monkeypatch):
     wrong = make(torch, "GRU", 3, 4, num_layers=3)
     with torch.no_grad():
         wrong.bias_ih_l1[1] += 0.25
-    from symrnn.audit.local import steps as derived
-    from symrnn.audit.subjects.torch_run import run_torch
+    from symrnn.audits import local as derived
+    from symrnn.audits.torch_run import run_torch
 
     subject = run_torch(wrong, symrnn.load(module), sequences, None, None, grad=False)
     found = derived.audit_steps(subject)

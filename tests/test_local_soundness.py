@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import symrnn
-from symrnn.audit.local.floating import FloatingDomain
-from symrnn.formats import FORMATS, as_rational, nearest_float
+from symrnn.domains.floating import FloatingDomain
+from symrnn.numerics.formats import FORMATS, as_rational, nearest_float
 from tests.require import require_module
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from flint import fmpq
 
-from symrnn.formats import FORMATS
-from symrnn.measuring import (
+from symrnn.kernels.measuring import (
     RELEVANT,
     Tally,
     Value,
@@ -19,6 +18,7 @@ from symrnn.measuring import (
     measure,
     reference_of,
 )
+from symrnn.numerics.formats import FORMATS
 
 
 def mp_value(function: str, x: float) -> mpmath.mpf:

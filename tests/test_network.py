@@ -9,10 +9,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from symrnn.cells import gru, lstm, rnn
+from symrnn.equations.cells import gru, lstm, rnn
 from symrnn.errors import ShapeError, SourceError
-from symrnn.evaluate import evaluate
-from symrnn.network import Network, array_name
+from symrnn.networks.network import Network, array_name
+from symrnn.runs.evaluate import evaluate
 
 
 def arrays(rows=2, size=3, hidden=2, places=("l0",), bias=False):

@@ -11,9 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from symrnn import norms
-from symrnn.directed import TINY
-from symrnn.norms import frobenius_bound, spectral_norm_bound, vector_norm_bound
+from symrnn.numerics import norms
+from symrnn.numerics.norms import (
+    frobenius_bound,
+    spectral_norm_bound,
+    vector_norm_bound,
+)
+from symrnn.numerics.upward import TINY
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=64)
 matrices = arrays(

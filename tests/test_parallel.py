@@ -12,15 +12,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn.arrays import PackedArray
-from symrnn.cells import Cell, find_cell, hidden_size, input_size, previous, quantity, x
 from symrnn.domains.ball import Balls
+from symrnn.equations.cells import (
+    Cell,
+    find_cell,
+    hidden_size,
+    input_size,
+    previous,
+    quantity,
+    x,
+)
+from symrnn.equations.language import (
+    add,
+    hadamard,
+    matmul,
+    matrix,
+    sigmoid,
+    tanh,
+    vector,
+)
 from symrnn.errors import NotFiniteError, UndecidedError
-from symrnn.evaluate import _PLAIN_UP_TO, _growth, evaluate
-from symrnn.inputs import read_inputs
-from symrnn.language import add, hadamard, matmul, matrix, sigmoid, tanh, vector
-from symrnn.network import Network
-from symrnn.parallel import split_batch
+from symrnn.networks.inputs import read_inputs
+from symrnn.networks.network import Network
+from symrnn.runs.arrays import PackedArray
+from symrnn.runs.evaluate import _PLAIN_UP_TO, _growth, evaluate
+from symrnn.runs.parallel import split_batch
 from tests.cases import CASES, GATES, SINGLE, arguments, sample
 from tests.test_propagation import chaotic, random_arrays
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symrnn.domains.exact import ExactDomain
-from symrnn.language import (
+from symrnn.equations.equality import normal_form, spell
+from symrnn.equations.language import (
     Add,
     Constant,
     Hadamard,
@@ -32,8 +33,7 @@ from symrnn.language import (
     vector,
     zeros,
 )
-from symrnn.numbers import exact_array
-from symrnn.polynomials import normal_form, spell
+from symrnn.numerics.exact import exact_array
 
 A, B = matrix("A", 2, 2), matrix("B", 2, 2)
 u, v, w = (vector(name, 2) for name in "uvw")

@@ -11,16 +11,16 @@ from flint import arb, fmpq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symrnn.cells import find_cell
-from symrnn.contraction import StepNorms
 from symrnn.domains.ball import BallDomain
 from symrnn.domains.enclosure import Enclosed
+from symrnn.equations.cells import find_cell
 from symrnn.errors import UndecidedError
-from symrnn.evaluate import evaluate
-from symrnn.inputs import read_inputs
-from symrnn.network import Network
-from symrnn.propagation import Propagation
-from symrnn.run import run
+from symrnn.networks.inputs import read_inputs
+from symrnn.networks.network import Network
+from symrnn.runs.evaluate import evaluate
+from symrnn.runs.propagation.contraction import StepNorms
+from symrnn.runs.propagation.tube import Propagation
+from symrnn.runs.run import run
 from tests.cases import GATES, exact_value, multiprecision, reference
 
 KINDS = [*GATES]
@@ -286,7 +286,7 @@ def test_dead_relu_units_stay_exact_zeros():
 @pytest.fixture
 def always(monkeypatch):
     """Propagate, however short the sequence."""
-    module = importlib.import_module("symrnn.evaluate")
+    module = importlib.import_module("symrnn.runs.evaluate")
     monkeypatch.setattr(module, "_PLAIN_UP_TO", -1)
     return module
 

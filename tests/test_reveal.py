@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symrnn.domains.rounded import ProductOrder, TreeOrder
-from symrnn.formats import EMULATED_FORMATS
-from symrnn.rounding import Arithmetic
-from symrnn.schedules import reveal_order, torch_products
+from symrnn.kernels.torch_orders import reveal_order, torch_products
+from symrnn.numerics.float_arithmetic import Arithmetic
+from symrnn.numerics.formats import EMULATED_FORMATS
 
 DOUBLE = EMULATED_FORMATS["float64"]
 SINGLE = EMULATED_FORMATS["float32"]

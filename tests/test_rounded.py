@@ -16,20 +16,32 @@ from flint import fmpq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symrnn.cells import Cell, hidden_size, input_size, previous, quantity, rnn, x
-from symrnn.domains.by_hand import ByHandDomain
+from symrnn.domains.decimal import ByHandDomain
 from symrnn.domains.exact import ExactDomain
 from symrnn.domains.rounded import ProductOrder, RoundedDomain
+from symrnn.equations.cells import (
+    Cell,
+    hidden_size,
+    input_size,
+    previous,
+    quantity,
+    rnn,
+    x,
+)
+from symrnn.equations.functions import FUNCTIONS
+from symrnn.equations.language import add, matmul, matrix
 from symrnn.errors import SourceError, UndecidedError
-from symrnn.formats import EMULATED_FORMATS, find_emulated_format, nearest_float
-from symrnn.functions import FUNCTIONS
-from symrnn.inputs import read_inputs
-from symrnn.language import add, matmul, matrix
-from symrnn.network import Network
-from symrnn.numbers import exact_array
-from symrnn.rounding import Arithmetic as Operations
-from symrnn.run import run
-from symrnn.schedules import emulate, find_schedule
+from symrnn.kernels.emulate import emulate, find_schedule
+from symrnn.networks.inputs import read_inputs
+from symrnn.networks.network import Network
+from symrnn.numerics.exact import exact_array
+from symrnn.numerics.float_arithmetic import Arithmetic as Operations
+from symrnn.numerics.formats import (
+    EMULATED_FORMATS,
+    find_emulated_format,
+    nearest_float,
+)
+from symrnn.runs.run import run
 from tests.cases import CASES, Arithmetic, arguments, as_fraction, oracle, sample
 
 MP = mpmath.MPContext()

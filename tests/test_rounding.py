@@ -11,13 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from symrnn.errors import UnsupportedError
-from symrnn.formats import (
+from symrnn.numerics.float_arithmetic import Arithmetic
+from symrnn.numerics.formats import (
     EMULATED_FORMATS,
     FloatFormat,
     find_emulated_format,
     nearest_float,
 )
-from symrnn.rounding import Arithmetic
 from tests.require import require_module
 from tests.strategies import floats
 
@@ -27,7 +27,7 @@ NAMES = (*EMULATED_FORMATS, *CUSTOM)
 
 
 def oracle(value, form):
-    """Round an exact number by integers, as `symrnn.formats` does."""
+    """Round an exact number by integers, as `symrnn.numerics.formats` does."""
     q = fmpq(value.numerator, value.denominator)
     return nearest_float(q, q, form)
 

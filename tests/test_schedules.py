@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from symrnn.cells import (
+from symrnn.domains.exact import ExactDomain
+from symrnn.domains.rounded import ProductOrder
+from symrnn.equations.cells import (
     Cell,
     find_cell,
     gru,
@@ -16,23 +18,15 @@ from symrnn.cells import (
     quantity,
     rnn,
 )
-from symrnn.domains.exact import ExactDomain
-from symrnn.domains.rounded import ProductOrder
+from symrnn.equations.language import add, hadamard, neg, ones, subtract
 from symrnn.errors import EquationError, UnsupportedError
-from symrnn.formats import EMULATED_FORMATS, find_emulated_format
-from symrnn.inputs import read_inputs
-from symrnn.language import add, hadamard, neg, ones, subtract
-from symrnn.network import Network
-from symrnn.run import run
-from symrnn.schedules import (
-    SCHEDULES,
-    Schedule,
-    as_written,
-    emulate,
-    find_schedule,
-    torch_functions,
-    torch_order,
-)
+from symrnn.kernels.emulate import SCHEDULES, emulate, find_schedule
+from symrnn.kernels.schedule import Schedule, as_written
+from symrnn.kernels.torch_orders import torch_functions, torch_order
+from symrnn.networks.inputs import read_inputs
+from symrnn.networks.network import Network
+from symrnn.numerics.formats import EMULATED_FORMATS, find_emulated_format
+from symrnn.runs.run import run
 from tests.cases import CASES, arguments, arrange, oracle, pack, sample
 from tests.test_rounding import values_of
 

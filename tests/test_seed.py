@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from flint import fmpq
 
-from symrnn.cells import rnn
-from symrnn.formats import round_decimal
-from symrnn.inputs import read_inputs
-from symrnn.network import Network
-from symrnn.run import run
+from symrnn.equations.cells import rnn
+from symrnn.networks.inputs import read_inputs
+from symrnn.networks.network import Network
+from symrnn.numerics.formats import round_decimal
+from symrnn.runs.run import run
 from tests.cases import WideBallDomain
 
 DATA = json.loads((Path(__file__).parent / "data" / "seed.json").read_text("utf-8"))

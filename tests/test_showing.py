@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import symrnn
-from symrnn.arrays import Array
-from symrnn.cells import Cell, gru, hidden_size, previous, quantity
-from symrnn.language import hadamard, tanh, vector
+from symrnn.equations.cells import Cell, gru, hidden_size, previous, quantity
+from symrnn.equations.language import hadamard, tanh, vector
+from symrnn.runs.arrays import Array
 from tests.require import require_module
 
 SEQUENCE = [[1, 2], [0, 1], [1, 1]]
@@ -221,7 +221,7 @@ def test_jupyter_takes_them():
     """A kernel sends all three formats, for a value that ends a cell."""
     require_module("ipykernel")
     nbformat, nbclient = require_module("nbformat"), require_module("nbclient")
-    cell = nbformat.v4.new_code_cell("from symrnn.cells import lstm\nlstm()")
+    cell = nbformat.v4.new_code_cell("from symrnn.equations.cells import lstm\nlstm()")
     notebook = nbformat.v4.new_notebook(cells=[cell])
     nbclient.NotebookClient(notebook, timeout=120).execute()
     (output,) = cell.outputs

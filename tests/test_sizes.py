@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import symrnn
-from symrnn.audit.local import judging
-from symrnn.audit.local.sets import Floating
-from symrnn.audit.local.sizes import left_sizes, right_sizes
+from symrnn.audits import judging
+from symrnn.domains.floating import left_sizes, right_sizes
+from symrnn.domains.floating_sets import Floating
 from tests.require import require_module
 
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)

@@ -11,11 +11,20 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from symrnn.cells import Cell, hidden_size, input_size, lstm, previous, quantity, x
+from symrnn.equations.cells import (
+    Cell,
+    hidden_size,
+    input_size,
+    lstm,
+    previous,
+    quantity,
+    x,
+)
+from symrnn.equations.language import add, matmul, matrix, tanh
 from symrnn.errors import EquationError, ShapeError, SourceError, UnsupportedError
-from symrnn.language import add, matmul, matrix, tanh
-from symrnn.network import Network
-from symrnn.sources import is_torch_module, load, recurrent_module
+from symrnn.networks.network import Network
+from symrnn.networks.sources import load
+from symrnn.networks.sources.modules import is_torch_module, recurrent_module
 from tests.require import require_module
 
 torch = require_module("torch")
@@ -817,7 +826,7 @@ def test_is_torch_module():
 def test_import_is_light():
     """Neither importing nor loading plain numbers imports torch."""
     code = (
-        "import sys; from symrnn.sources import load; "
+        "import sys; from symrnn.networks.sources import load; "
         "load({'weight_ih': [[1]] * 3, 'weight_hh': [[1]] * 3}); "
         "print({'torch', 'yaml', 'safetensors'} & set(sys.modules))"
     )

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symrnn.errors import ShapeError, SourceError, UnsupportedError
-from symrnn.sources import load
+from symrnn.networks.sources import load
 from tests.require import require_module
 
 torch = require_module("torch")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from flint import arb
 
-from symrnn.cells import find_cell
+from symrnn.equations.cells import find_cell
 from symrnn.errors import NotFiniteError, ShapeError, UndecidedError, UnsupportedError
-from symrnn.evaluate import evaluate
-from symrnn.network import Network
-from symrnn.stream import stream
+from symrnn.networks.network import Network
+from symrnn.runs.evaluate import evaluate
+from symrnn.runs.propagation.stream import stream
 from tests.cases import GATES
 from tests.test_propagation import chaotic, random_arrays
 

@@ -10,7 +10,7 @@ import pytest
 
 import symrnn
 from symrnn import ShapeError, SourceError, Tolerance, UnsupportedError
-from symrnn.formats import FORMATS
+from symrnn.numerics.formats import FORMATS
 from symrnn.testing import assert_explained_by_rounding
 
 MODULES = {
@@ -213,7 +213,7 @@ def test_stacked_layers_have_a_bound_on_all_of_it(torch):
 
 def test_what_could_not_be_judged_does_not_pass(torch, monkeypatch):
     """Refused where a bound would take too long, unless wrong or a tolerance is stated."""
-    from symrnn.audit.results import limits
+    from symrnn.audits import results as limits
 
     monkeypatch.setattr(limits, "_BOUND_WORK", 0)
     module, x, results = run(torch, "GRU", num_layers=2)

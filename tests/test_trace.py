@@ -4,13 +4,30 @@
 import numpy as np
 import pytest
 
-from symrnn.cells import Cell, find_cell, hidden_size, input_size, previous, quantity, x
+from symrnn.equations.cells import (
+    Cell,
+    find_cell,
+    hidden_size,
+    input_size,
+    previous,
+    quantity,
+    x,
+)
+from symrnn.equations.language import (
+    add,
+    hadamard,
+    matmul,
+    matrix,
+    ones,
+    sigmoid,
+    subtract,
+    tanh,
+)
+from symrnn.equations.language import vector as column
 from symrnn.errors import UndecidedError
-from symrnn.evaluate import evaluate
-from symrnn.formats import round_decimal
-from symrnn.language import add, hadamard, matmul, matrix, ones, sigmoid, subtract, tanh
-from symrnn.language import vector as column
-from symrnn.network import Network
+from symrnn.networks.network import Network
+from symrnn.numerics.formats import round_decimal
+from symrnn.runs.evaluate import evaluate
 from tests.cases import GATES
 
 H = hidden_size

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import symrnn.contraction
-from symrnn.cells import find_cell
-from symrnn.contraction import StepNorms
-from symrnn.derivatives import lower_tangent, push
+import symrnn.runs.propagation.contraction
 from symrnn.domains.enclosure import Enclosed
 from symrnn.domains.mp import MpDomain
-from symrnn.network import Network
-from symrnn.unitwise import is_unitwise
+from symrnn.equations.cells import find_cell
+from symrnn.equations.derivatives import lower_tangent, push
+from symrnn.networks.network import Network
+from symrnn.runs.propagation.contraction import StepNorms
+from symrnn.runs.propagation.unitwise import is_unitwise
 from tests.cases import GATES
 
 UNITWISE = ["rnn_tanh", "rnn_relu", "lstm", "gru"]
@@ -108,7 +108,9 @@ def test_bounds_are_close_to_those_of_dense_jacobians(kind, enough, monkeypatch)
         return norms.bounds(at)
 
     mixed, after = bounds()
-    monkeypatch.setattr(symrnn.contraction, "is_unitwise", lambda net, wrt: False)
+    monkeypatch.setattr(
+        symrnn.runs.propagation.contraction, "is_unitwise", lambda net, wrt: False
+    )
     dense, expected = bounds()
     assert (mixed <= np.maximum(dense, enough) * 1.2).all()
     for state in net.cell.states:

@@ -9,9 +9,9 @@ import sympy
 from sympy import ImmutableDenseMatrix, latex
 
 import symrnn
-from symrnn.cells import find_cell
-from symrnn.network import Network
-from symrnn.shared import Shared, cse, share, unshare
+from symrnn.equations.cells import find_cell
+from symrnn.equations.sharing import Shared, cse, share, unshare
+from symrnn.networks.network import Network
 
 SIZES = {"rnn_tanh": 1, "rnn_relu": 1, "gru": 3, "gru_reset_before": 3, "lstm": 4}
 

@@ -7,7 +7,7 @@ from threading import Barrier
 import pytest
 
 import symrnn
-from symrnn.workers import count_workers, one_thread_a_product
+from symrnn.numerics.threads import count_workers, one_thread_a_product
 from tests.require import require_module
 
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import click
 
-from symrnn import __version__
-from symrnn.cli.auditing import audit
-from symrnn.cli.calibrating import calibrate
-from symrnn.cli.demonstration import demo
-from symrnn.cli.deriving import derive
-from symrnn.cli.evaluating import evaluate
-from symrnn.cli.exercising import exercise
-from symrnn.cli.grading import grade
+from symrnn._version import __version__
+from symrnn.cli.audit import audit
+from symrnn.cli.calibrate import calibrate
+from symrnn.cli.demo import demo
+from symrnn.cli.derive import derive
+from symrnn.cli.evaluate import evaluate
+from symrnn.cli.exercise import exercise
+from symrnn.cli.grade import grade
 from symrnn.errors import SymrnnError, SymrnnWarning
 
 __all__ = ["main"]

@@ -1,19 +1,33 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The arguments that all commands share, and the network and inputs they stand for."""
+"""The arguments that all commands share, and the network and inputs they stand for.
+
+A subject for networks that came from a file: the torch module of their numbers.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from symrnn.errors import SourceError
 
-__all__ = ["FILES", "Problem", "take_problem", "with_problem"]
+if TYPE_CHECKING:
+    from symrnn.audits.report import Report
+
+__all__ = [
+    "FILES",
+    "Problem",
+    "audit_in_torch",
+    "has_torch",
+    "take_problem",
+    "with_problem",
+]
+
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -121,8 +135,8 @@ def take_problem(
         SymrnnError: A file cannot be read, or holds something else.
         click.UsageError: Options contradict each other, or the input.
     """
-    from symrnn.sources import load
-    from symrnn.sources.inputs import read_arrays, read_json
+    from symrnn.networks.sources import load
+    from symrnn.networks.sources.inputs import read_arrays, read_json
 
     stdin = str(input_) == "-"
     arrays = read_json(sys.stdin.buffer.read()) if stdin else read_arrays(input_)
@@ -172,3 +186,51 @@ def _whole_numbers(given: Any) -> list[int] | None:
         raise SourceError(
             f"lengths must be whole numbers, such as 3,5,2 (got {given!r:.60})"
         ) from None
+
+
+def has_torch() -> bool:
+    """Tell whether torch is installed, without importing it."""
+    from importlib.util import find_spec
+
+    return find_spec("torch") is not None
+
+
+def audit_in_torch(
+    problem: Problem, dtype: str | None = None, **options: Any
+) -> tuple[Report, Any]:
+    """Run a network in torch and audit what it returns.
+
+    Args:
+        problem: The network and its inputs.
+        dtype: The float format to run in; see `symrnn.networks.sources.modules.to_torch`.
+        options: Passed to `symrnn.audit`.
+
+    Returns:
+        The report, and the torch module if its parameters and inputs are the problem's,
+        ``None`` if they had to be rounded; the report then says so.
+
+    Raises:
+        UnsupportedError: torch is missing, or has no such cell.
+    """
+    import numpy as np
+
+    from symrnn.audits.audit import audit
+    from symrnn.networks.sources import load
+    from symrnn.networks.sources.modules import to_torch
+
+    module = to_torch(problem.net, dtype)
+    report = audit(module, problem.x, problem.hx, lengths=problem.lengths, **options)
+    given, run = problem.net.parameters, load(module).parameters
+    changed = [
+        np.count_nonzero((values != run[place][name]) & (values == values))
+        for place, arrays in given.items()
+        for name, values in arrays.items()
+    ]
+    if any(changed):
+        note = (
+            f"{sum(changed)} parameters were rounded to {report.dtype}; the exact "
+            "values are those for the rounded ones"
+        )
+        report = replace(report, notes=(note, *report.notes))
+    rounded = any("rounded" in note for note in report.notes)
+    return report, None if rounded else module

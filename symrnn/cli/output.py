@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from symrnn.errors import SourceError
-from symrnn.writing import write_text
+from symrnn.numerics.files import write_text
 
 __all__ = [
     "output_option",

@@ -1,7 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Worked examples: from a run to a document, and from a document to files."""
-
-from symrnn.documents.derivation import Derivation as Derivation
-from symrnn.documents.derivation import derive as derive
-
-__all__ = ["Derivation", "derive"]
+"""What a document is made of, and its writers; knows no network."""

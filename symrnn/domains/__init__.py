@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Arithmetics that programs run over: one file each; `base` says what a domain is."""
+"""The arithmetics in which equations can be run, one to a file, and what they are made of."""

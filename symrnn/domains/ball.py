@@ -4,7 +4,7 @@
 Every operation returns a ball that contains the exact result for every point of its
 operands; that is FLINT's promise (Johansson, 'Arb: efficient arbitrary-precision
 midpoint-radius interval arithmetic', 2017), and the elementwise functions' (see
-`symrnn.functions`).
+`symrnn.equations.functions`).
 
 Note [Precision is global]
     ``flint.ctx.prec`` belongs to the process, not to the thread, and survives exceptions.
@@ -32,10 +32,10 @@ from typing import Any
 
 from flint import arb, arb_mat, ctx, fmpq, fmpz
 
-from symrnn.domains.base import Domain, Interval
+from symrnn.equations.domain import Domain, Interval
+from symrnn.equations.functions import ElementwiseFunction
 from symrnn.errors import UndecidedError
-from symrnn.functions import ElementwiseFunction
-from symrnn.numbers import Exact
+from symrnn.numerics.exact import Exact
 
 __all__ = ["BallDomain", "Balls", "ball_interval", "working_precision"]
 

@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symrnn.directed import TINY, gamma
-from symrnn.domains.base import Domain, Interval
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
 from symrnn.domains.function_slopes import slope
-from symrnn.functions import ElementwiseFunction
-from symrnn.numbers import Exact
+from symrnn.equations.domain import Domain, Interval
+from symrnn.equations.functions import ElementwiseFunction
+from symrnn.numerics.exact import Exact
+from symrnn.numerics.upward import TINY, gamma
 
 __all__ = ["SLACK", "Difference", "DifferenceDomain", "row_sums"]
 

@@ -3,7 +3,7 @@ r"""Float64 matrices with a radius for every element, at the speed of BLAS.
 
 Each operation rounds midpoints to nearest and adds to the radius what was lost (Rump,
 'Fast and parallel interval arithmetic', BIT 39, 1999). docs/theory/enclosures.md proves
-the bounds under the assumptions of `symrnn.directed` and about BLAS of `symrnn.norms`.
+the bounds under the assumptions of `symrnn.numerics.upward` and about BLAS of `symrnn.numerics.norms`.
 
 Note [What a product may lose]
     With inner dimension n, $u = 2^{-53}$ and $\eta$ the smallest positive float,
@@ -31,14 +31,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
-from symrnn.directed import TINY, UNIT, check_arithmetic, gamma, up
 from symrnn.domains.ball import ball_interval, working_precision
-from symrnn.domains.base import Domain, Interval
-from symrnn.elementary import Floats
+from symrnn.equations.domain import Domain, Interval
+from symrnn.equations.functions import ElementwiseFunction
 from symrnn.errors import UndecidedError
-from symrnn.formats import as_rational, round_up
-from symrnn.functions import ElementwiseFunction
-from symrnn.numbers import Exact
+from symrnn.numerics.elementary import Floats
+from symrnn.numerics.exact import Exact
+from symrnn.numerics.formats import as_rational, round_up
+from symrnn.numerics.upward import TINY, UNIT, check_arithmetic, gamma, up
 
 __all__ = ["Element", "Enclosed", "EnclosureDomain"]
 
@@ -76,7 +76,7 @@ class EnclosureDomain(Domain[Enclosed]):
 
     Its context raises `UnsupportedError` in a thread that flushes subnormal numbers.
 
-    >>> from symrnn.numbers import exact_array
+    >>> from symrnn.numerics.exact import exact_array
     >>> domain = EnclosureDomain()
     >>> with domain.context():
     ...     third = domain.matrix(exact_array([["1/3"]]))

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from symrnn.domains.base import Domain, Interval
-from symrnn.functions import ElementwiseFunction
-from symrnn.numbers import Exact
+from symrnn.equations.domain import Domain, Interval
+from symrnn.equations.functions import ElementwiseFunction
+from symrnn.numerics.exact import Exact
 
 __all__ = ["EstimateDomain", "Estimates"]
 

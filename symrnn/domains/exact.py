@@ -3,7 +3,7 @@
 
 tanh and sigmoid of a rational other than 0 are irrational (Lindemann-Weierstrass), so a
 value is either a python-flint ``fmpq`` or a SymPy expression such as
-``tanh(-26307/10000)``, whose common parts are shared (see `symrnn.shared`). A network of
+``tanh(-26307/10000)``, whose common parts are shared (see `symrnn.equations.sharing`). A network of
 relu cells stays rational from end to end.
 """
 
@@ -17,12 +17,11 @@ import sympy
 from flint import arb, fmpq, fmpq_mat
 
 from symrnn.domains.ball import ball_interval, working_precision
-from symrnn.domains.base import Interval
-from symrnn.domains.objects import ObjectDomain, Objects, object_array
+from symrnn.equations.domain import Interval, ObjectDomain, Objects, object_array
+from symrnn.equations.functions import FUNCTIONS, ElementwiseFunction
+from symrnn.equations.sharing import Shared, share
 from symrnn.errors import UndecidedError
-from symrnn.functions import FUNCTIONS, ElementwiseFunction
-from symrnn.numbers import Exact, to_fraction
-from symrnn.shared import Shared, share
+from symrnn.numerics.exact import Exact, to_fraction
 
 __all__ = ["ExactDomain", "closed_form", "enclose"]
 

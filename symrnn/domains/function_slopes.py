@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 from sympy import MatrixExpr
 
-from symrnn.derivatives import derivative
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
-from symrnn.functions import ElementwiseFunction
-from symrnn.language import elementwise, operands, postorder, vector
-from symrnn.program import Instruction, execute
+from symrnn.equations.derivatives import derivative
+from symrnn.equations.functions import ElementwiseFunction
+from symrnn.equations.language import elementwise, operands, postorder, vector
+from symrnn.equations.program import Instruction, execute
 
 __all__ = ["slope"]
 
@@ -38,7 +38,7 @@ def slope(function: ElementwiseFunction, tube: Enclosed) -> Enclosed:
         function: f. Where it has no derivative, any number of the generalised one counts.
         tube: The balls.
 
-    >>> from symrnn.functions import FUNCTIONS
+    >>> from symrnn.equations.functions import FUNCTIONS
     >>> balls = Enclosed(np.array([[0.0], [1.0]]), np.array([[0.5], [0.0]]))
     >>> mid, rad = slope(FUNCTIONS["tanh"], balls)
     >>> (mid - rad).round(4).tolist(), (mid + rad).round(4).tolist()

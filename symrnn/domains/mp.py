@@ -14,11 +14,10 @@ from typing import Any
 import mpmath
 from flint import fmpq
 
-from symrnn.domains.base import Interval
-from symrnn.domains.objects import ObjectDomain, Objects, object_array
+from symrnn.equations.domain import Interval, ObjectDomain, Objects, object_array
+from symrnn.equations.functions import ElementwiseFunction
 from symrnn.errors import UndecidedError
-from symrnn.functions import ElementwiseFunction
-from symrnn.numbers import Exact
+from symrnn.numerics.exact import Exact
 
 __all__ = ["MpDomain"]
 

@@ -15,20 +15,20 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 from flint import arb
 
-from symrnn import elementary
-from symrnn.directed import check_arithmetic
 from symrnn.domains.ball import ball_interval, working_precision
-from symrnn.domains.base import Domain, Interval
+from symrnn.equations.domain import Domain, Interval
+from symrnn.equations.functions import FUNCTIONS, ElementwiseFunction
 from symrnn.errors import UndecidedError
-from symrnn.formats import (
+from symrnn.numerics import elementary
+from symrnn.numerics.exact import Exact, to_fraction
+from symrnn.numerics.float_arithmetic import Arithmetic, Floats
+from symrnn.numerics.formats import (
     FloatFormat,
     as_rational,
     find_emulated_format,
     nearest_float,
 )
-from symrnn.functions import FUNCTIONS, ElementwiseFunction
-from symrnn.numbers import Exact, to_fraction
-from symrnn.rounding import Arithmetic, Floats
+from symrnn.numerics.upward import check_arithmetic
 
 __all__ = ["Fused", "ProductOrder", "Products", "RoundedDomain", "Tree", "TreeOrder"]
 
@@ -113,7 +113,7 @@ Tree: TypeAlias = "int | tuple[Tree, Tree]"
 
 @dataclass(frozen=True)
 class TreeOrder:
-    """Any order at all, as `symrnn.schedules.reveal_order` finds it.
+    """Any order at all, as `symrnn.kernels.torch_orders.reveal_order` finds it.
 
     Attributes:
         tree: Which partial sums are added; every term occurs once.
@@ -214,8 +214,8 @@ class RoundedDomain(Domain[Floats]):
             thread's float64 arithmetic is not as assumed there.
 
     >>> from symrnn import load
-    >>> from symrnn.inputs import read_inputs
-    >>> from symrnn.run import run
+    >>> from symrnn.networks.inputs import read_inputs
+    >>> from symrnn.runs.run import run
     >>> net = load({"weight_ih_l0": [["-0.8769"]], "weight_hh_l0": [[0]]}, cell="rnn_tanh")
     >>> trace = run(net, read_inputs(net, [[3]]), RoundedDomain("bfloat16"))
     >>> trace.output.decimal(5)

@@ -17,10 +17,9 @@ import numpy.typing as npt
 import sympy
 from sympy import BlockMatrix, MatrixExpr
 
-from symrnn.domains.base import Domain, Interval
-from symrnn.errors import UnsupportedError
-from symrnn.functions import ElementwiseFunction
-from symrnn.language import (
+from symrnn.equations.domain import Domain, Interval
+from symrnn.equations.functions import ElementwiseFunction
+from symrnn.equations.language import (
     Add,
     Constant,
     Elementwise,
@@ -30,9 +29,10 @@ from symrnn.language import (
     Neg,
     Transpose,
 )
-from symrnn.network import Place
-from symrnn.numbers import Exact, to_fraction
-from symrnn.shared import share
+from symrnn.equations.sharing import share
+from symrnn.errors import UnsupportedError
+from symrnn.networks.network import Place
+from symrnn.numerics.exact import Exact, to_fraction
 
 __all__ = ["MatrixForm", "ScalarForm", "Symbols"]
 
@@ -136,7 +136,7 @@ class MatrixForm(_Symbolic):
 
 
 class ScalarForm(_Symbolic):
-    """SymPy scalars, element by element, common parts shared (see `symrnn.shared`)."""
+    """SymPy scalars, element by element, common parts shared (see `symrnn.equations.sharing`)."""
 
     name = "scalar"
 

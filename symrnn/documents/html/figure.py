@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from symrnn.documents.html.letters import plain_latex
-from symrnn.documents.html.mathml import origin_key
+from symrnn.documents.html.mathml import graph_words, node_words, origin_key
 from symrnn.documents.html.tags import element
-from symrnn.documents.html.wording import graph_words, node_words
 from symrnn.documents.model import Edge, Figure, Graph, Math, Node, Sign, Symbol
 
 __all__ = ["draw"]

@@ -16,7 +16,7 @@ from symrnn.documents.latex.text import unprinted
 from symrnn.documents.latex.writer import Form, write_latex
 from symrnn.documents.model import Document
 from symrnn.errors import SymrnnWarning, UnsupportedError
-from symrnn.writing import write_bytes
+from symrnn.numerics.files import write_bytes
 
 __all__ = ["compile_latex", "write_pdf"]
 

@@ -1,0 +1,538 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Whose errors are carried: an emulated arithmetic's, or somebody's of whom states are known.
+
+A local error is what is held minus the exact result of an instruction on what was held
+before it. Exact results come from a *shadow*, an arithmetic far finer than the subject's.
+
+Local errors, carried to the outputs by derivatives, each group in a column of its own.
+
+A walk goes through a network as somebody computed it. After every instruction, what that
+somebody holds is compared with the exact result of the instruction *on what it held
+before*: the difference is a local error. It enters the tangent of the value in two
+columns, that of its source and that of its step, and from there on moves as derivatives
+say. Steps may share a column (see `windows_of`), so that memory stays bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from sympy import MatrixExpr
+
+from symrnn.domains.ball import BallDomain, Balls
+from symrnn.domains.dual import Dual, DualDomain
+from symrnn.equations.cells import Cell
+from symrnn.equations.domain import Domain
+from symrnn.equations.language import (
+    Add,
+    Elementwise,
+    Hadamard,
+    Matmul,
+    Named,
+    postorder,
+)
+from symrnn.equations.language import operands as operands_of
+from symrnn.equations.program import Instruction, Program, execute, lower
+from symrnn.networks.inputs import Inputs
+from symrnn.networks.network import Network, Place
+from symrnn.runs.trace import Trace
+
+__all__ = [
+    "Carried",
+    "Emulated",
+    "Errors",
+    "Seen",
+    "Source",
+    "Subject",
+    "Window",
+    "carry",
+    "shadow_domain",
+    "windows_of",
+]
+
+
+Floats = npt.NDArray[np.float64]
+
+
+Errors = list[tuple["Source", Floats]]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where local errors come from.
+
+    Attributes:
+        layer: The layer.
+        direction: ``"forward"`` or ``"reverse"``.
+        quantity: The quantity in whose equation they are made; ``"x"`` or a state for
+            rounding on entry.
+        kind: ``"input product"``, ``"recurrent product"``, ``"projection"``, ``"bias"``,
+            ``"gate sum"``, ``"activation"``, ``"Hadamard product"``, ``"cell sum"``,
+            ``"storing"`` (rounding a finer sum to the format), ``"parameter rounding"``,
+            ``"input rounding"``, ``"initial rounding"``; or ``"local error"``, all
+            together, of a subject that shows no more.
+    """
+
+    layer: int
+    direction: str
+    quantity: str
+    kind: str
+
+
+# --- the arithmetic that knows local errors -----------------------------------------
+
+
+def shadow_domain(precision: int) -> Domain[Any]:
+    """Return an arithmetic far finer than `precision` bits: float64, or balls."""
+    return DualDomain() if precision <= 32 else BallDomain(2 * precision + 64)
+
+
+def to_floats(value: Any) -> Floats:
+    """Return a value of the shadow as float64."""
+    if isinstance(value, Balls):
+        flat = [float(ball) for ball in value.flat]
+        return np.array(flat).reshape(value.height, value.columns)
+    return np.asarray(value.value)
+
+
+def difference(shadow: Domain[Any], a: Any, b: Any) -> Floats:
+    return to_floats(shadow.add(a, shadow.neg(b)))
+
+
+# --- whose errors -------------------------------------------------------------------
+
+
+class Subject(Protocol):
+    """What somebody held, and what of it was an error of their own."""
+
+    sources: tuple[Source, ...]
+
+    def parameter(self, place: Place, name: str, exact: Any) -> Any:
+        """Return what was held for a parameter, in the shadow."""
+
+    def entered(self, place: Place, t: int, what: Named, exact: Any) -> Any:
+        """Return what was held for an input or initial state, in the shadow."""
+
+    def result(
+        self,
+        place: Place,
+        t: int,
+        instruction: Instruction,
+        image: Any,
+        operands: Sequence[Any],
+    ) -> tuple[Any, Errors]:
+        """Return what was held for a result, and the errors made in getting there.
+
+        Args:
+            place: The layer and direction.
+            t: The step.
+            instruction: What was done.
+            image: Its exact result, in the shadow.
+            operands: What it was done to, likewise.
+        """
+
+
+class Emulated:
+    """Somebody whose every value is in a trace of a rounding arithmetic.
+
+    Args:
+        trace: One sequence, with ``keep="nodes"``.
+        shadow: Of `shadow_domain`.
+    """
+
+    def __init__(self, trace: Trace, shadow: Domain[Any]) -> None:
+        self.trace = trace
+        self.shadow = shadow
+        self.sources = tuple(_sources(trace.net))
+
+    def parameter(self, place: Place, name: str, exact: Any) -> Any:
+        symbol = next(p for p in self.trace.net.cell.parameters if p.name == name)
+        return self._held(place, self._first(place), symbol)
+
+    def entered(self, place: Place, t: int, what: Named, exact: Any) -> Any:
+        return self._held(place, t, what)
+
+    def result(
+        self,
+        place: Place,
+        t: int,
+        instruction: Instruction,
+        image: Any,
+        operands: Sequence[Any],
+    ) -> tuple[Any, Errors]:
+        step, node = self.trace.records[place].steps[t], instruction.node
+        quantity, kind = classes(self.trace.net.cell)[node]
+        held = self._held(place, t, node)
+        domain, errors = self.trace.domain, Errors()
+
+        def add(kind: str, error: Floats) -> None:
+            errors.append((Source(*place, quantity, kind), error))
+
+        raw = [step[child] for child in operands_of(node)]
+        if isinstance(node, Add):
+            raw_value = self._partial_sums(node, raw, operands, add, kind)
+        else:
+            registers = dict(zip(instruction.operands, raw, strict=True))
+            sizes = self.trace.net.sizes[place]
+            execute(domain, [replace(instruction, named=False)], registers, sizes)
+            raw_value = registers[instruction.target]
+            add(kind, difference(self.shadow, self._take(raw_value), image))
+        if instruction.named:
+            add("storing", difference(self.shadow, held, self._take(raw_value)))
+        return held, errors
+
+    def _partial_sums(
+        self,
+        node: Add,
+        raw: Sequence[Any],
+        operands: Sequence[Any],
+        add: Any,
+        kind: str,
+    ) -> Any:
+        """Report the rounding of each partial sum under what was added."""
+        total, exact = raw[0], operands[0]
+        for child, term, value in zip(
+            node.args[1:], raw[1:], operands[1:], strict=True
+        ):
+            total = self.trace.domain.add(total, term)
+            exact = self.shadow.add(exact, value)
+            held = self._take(total)
+            bias = isinstance(child, Named) and child in self.trace.net.cell.parameters
+            add("bias" if bias else kind, difference(self.shadow, held, exact))
+            exact = held
+        return total
+
+    def _held(self, place: Place, t: int, node: MatrixExpr) -> Any:
+        return self._take(self.trace.records[place].steps[t][node])
+
+    def _take(self, raw: Any) -> Any:
+        return self.shadow.matrix(np.array(raw, dtype=np.float64))
+
+    def _first(self, place: Place) -> int:
+        return 0 if place[1] == "forward" else len(self.trace.inputs.widths) - 1
+
+
+class Seen:
+    """Somebody of whom only states are known: each step's error is all in one.
+
+    Args:
+        net: The network.
+        states: By (layer, direction) and state, one sequence: (time, size).
+        shadow: Of `shadow_domain`.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        states: Mapping[tuple[Place, str], Floats],
+        shadow: Domain[Any],
+    ) -> None:
+        self.states = states
+        self.shadow = shadow
+        self.registers = {
+            register: state
+            for state, register in lower(net.cell).quantities.items()
+            if state in net.cell.states
+        }
+        self.sources = tuple(
+            Source(*place, state, "local error") for place, state in states
+        )
+
+    def parameter(self, place: Place, name: str, exact: Any) -> Any:
+        return exact
+
+    def entered(self, place: Place, t: int, what: Named, exact: Any) -> Any:
+        return exact
+
+    def result(
+        self,
+        place: Place,
+        t: int,
+        instruction: Instruction,
+        image: Any,
+        operands: Sequence[Any],
+    ) -> tuple[Any, Errors]:
+        state = self.registers.get(instruction.target)
+        if state is None or (place, state) not in self.states:
+            return image, []
+        held = self.shadow.matrix(self.states[place, state][t][:, np.newaxis])
+        error = difference(self.shadow, held, image)
+        return held, [(Source(*place, state, "local error"), error)]
+
+
+# --- kinds --------------------------------------------------------------------------
+
+
+@lru_cache
+def classes(cell: Cell) -> Mapping[MatrixExpr, tuple[str, str]]:
+    """Return the quantity and the kind of error of every operation of a cell."""
+    found: dict[MatrixExpr, tuple[str, str]] = {}
+    for line in cell.equations:
+        nodes = list(postorder(line.value))
+        inside = {n for e in nodes if isinstance(e, Elementwise) for n in _below(e)}
+        for node in nodes:
+            found.setdefault(node, (line.name, _kind(node, node in inside)))
+    return found
+
+
+def _below(node: Elementwise) -> Iterable[MatrixExpr]:
+    return postorder(node.args[1])
+
+
+def _kind(node: MatrixExpr, inside: bool) -> str:
+    match node:
+        case Matmul():
+            leaves = {n.name for n in postorder(node.args[1]) if isinstance(n, Named)}
+            if any(name.endswith("_prev") for name in leaves):
+                return "recurrent product"
+            return "input product" if "x" in leaves else "projection"
+        case Elementwise():
+            return "activation"
+        case Hadamard():
+            return "Hadamard product"
+    return "gate sum" if inside else "cell sum"
+
+
+def _sources(net: Network) -> Iterator[Source]:
+    """Yield every source that an emulated run can have."""
+    cell = net.cell
+    kinds = dict.fromkeys(classes(cell).values())
+    for place in net.places:
+        quantities = [line.name for line in cell.equations]
+        yield Source(*place, "x", "input rounding")
+        for state in cell.states:
+            yield Source(*place, state, "initial rounding")
+        for quantity in quantities:
+            mine = [kind for name, kind in kinds if name == quantity]
+            for kind in (*mine, "bias", "storing", "parameter rounding"):
+                yield Source(*place, quantity, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Steps `start` to `stop` - 1 of one layer and direction."""
+
+    layer: int
+    direction: str
+    start: int
+    stop: int
+
+
+def windows_of(net: Network, time: int, most: int) -> tuple[Window, ...]:
+    """Return at most `most` windows of equal length, but for the last, for each place."""
+    length = -(-time // most)
+    return tuple(
+        Window(*place, start, min(start + length, time))
+        for place in net.places
+        for start in range(0, time, length)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Tangents of the output of one sequence: what local errors have become.
+
+    Attributes:
+        outputs: For each step, (features × columns): sources first, then windows.
+        values: The output itself, (time, features).
+        made: For each window, the 2-norm of its errors in the first state of its own
+            layer at the window's last step in the order of computing.
+    """
+
+    outputs: Sequence[Floats]
+    values: Floats
+    made: Floats
+
+
+def carry(
+    net: Network,
+    inputs: Inputs,
+    subject: Subject,
+    windows: tuple[Window, ...],
+    shadow: Domain[Any],
+) -> Carried:
+    """Walk through a network with one sequence; see this module's documentation."""
+    with shadow.context(), DualDomain().context():
+        return _Walk(net, inputs, subject, windows, shadow).run()
+
+
+class _Walk:
+    def __init__(
+        self,
+        net: Network,
+        inputs: Inputs,
+        subject: Subject,
+        windows: tuple[Window, ...],
+        shadow: Domain[Any],
+    ) -> None:
+        self.net = net
+        self.inputs = inputs
+        self.subject = subject
+        self.shadow = shadow
+        self.program: Program = lower(net.cell)
+        self.columns: dict[Any, int] = {}
+        for key in (*subject.sources, *windows):
+            self.columns.setdefault(key, len(self.columns))
+        self.window = {
+            ((w.layer, w.direction), t): w
+            for w in windows
+            for t in range(w.start, w.stop)
+        }
+        self.made = np.zeros(len(windows))
+        self.first_window = len(self.columns) - len(windows)
+        self.dual = DualDomain()
+
+    def run(self) -> Carried:
+        time = len(self.inputs.widths)
+        below = [self._input(t) for t in range(time)]
+        for layer in range(self.net.num_layers):
+            parts = [
+                self._pass((layer, direction), below)
+                for direction in self.net.directions
+            ]
+            below = [self.dual.vstack(step) for step in zip(*parts, strict=True)]
+        return Carried(
+            [self._tangent(step) for step in below],
+            np.array([step.value[:, 0] for step in below]),
+            self.made,
+        )
+
+    def _input(self, t: int) -> Dual:
+        return Dual(to_floats(self.shadow.matrix(self.inputs.step(t))))
+
+    def _pass(self, place: Place, below: Sequence[Dual]) -> list[Dual]:
+        """Run one layer in one direction and return its first state at every step."""
+        order = list(range(len(below)))
+        if place[1] == "reverse":
+            order.reverse()
+        held, exact = self._parameters(place)
+        states = self._initial(place, order[0])
+        first = self.net.cell.states[0]
+        outputs: list[Dual] = [below[0]] * len(below)
+        for position, t in enumerate(order):
+            states = self._step(
+                place, t, held, exact, self._entry(place, t, below[t]), states
+            )
+            outputs[t] = states[first][1]
+            window = self.window[place, t]
+            last = position + 1 == len(order)
+            if last or self.window[place, order[position + 1]] != window:
+                column = self.columns[window]
+                size = np.linalg.norm(self._tangent(outputs[t])[:, column])
+                self.made[column - self.first_window] = size
+        return outputs
+
+    def _parameters(self, place: Place) -> tuple[dict[int, Any], dict[int, Any]]:
+        """Return what was held and what is exact, for all that parameters determine."""
+        sizes = self.net.sizes[place]
+        exact = {
+            register: self.shadow.matrix(self.net.parameters[place][name])
+            for name, register in self.program.parameters.items()
+        }
+        held = {
+            register: self.subject.parameter(place, name, exact[register])
+            for name, register in self.program.parameters.items()
+        }
+        execute(self.shadow, self.program.once, exact, sizes)
+        for instruction in self.program.once:
+            operands = [held[source] for source in instruction.operands]
+            image = dict(zip(instruction.operands, operands, strict=True))
+            execute(self.shadow, [instruction], image, sizes)
+            held[instruction.target], _ = self.subject.result(
+                place, 0, instruction, image[instruction.target], operands
+            )
+        off = {r for r in held if np.any(difference(self.shadow, held[r], exact[r]))}
+        return held, {register: exact[register] for register in off}
+
+    def _initial(self, place: Place, t: int) -> dict[str, tuple[Any, Dual]]:
+        index = self.net.places.index(place)
+        states = {}
+        for state, size in self.net.state_sizes.items():
+            symbol = self._symbol(self.program.previous[state])
+            exact = self.shadow.matrix(self.inputs.initial(state, index, size))
+            source = Source(*place, state, "initial rounding")
+            states[state] = self._enter(place, t, symbol, exact, source)
+        return states
+
+    def _entry(self, place: Place, t: int, below: Dual) -> tuple[Any, Dual]:
+        """Return the input of a layer at a step."""
+        if place[0]:
+            return self.shadow.matrix(below.value), below
+        symbol = self._symbol(self.program.x)
+        exact = self.shadow.matrix(self.inputs.step(t))
+        return self._enter(
+            place, t, symbol, exact, Source(*place, "x", "input rounding")
+        )
+
+    def _enter(
+        self, place: Place, t: int, symbol: Named, exact: Any, source: Source
+    ) -> tuple[Any, Dual]:
+        held = self.subject.entered(place, t, symbol, exact)
+        error = difference(self.shadow, held, exact)
+        value = Dual(to_floats(held))
+        return held, self._inject(value, place, t, [(source, error)])
+
+    def _symbol(self, register: int) -> Named:
+        found = (n for n, r in self.program.registers.items() if r == register)
+        return next(n for n in found if isinstance(n, Named))
+
+    def _step(
+        self,
+        place: Place,
+        t: int,
+        held: Mapping[int, Any],
+        exact: Mapping[int, Any],
+        entry: tuple[Any, Dual],
+        states: Mapping[str, tuple[Any, Dual]],
+    ) -> dict[str, tuple[Any, Dual]]:
+        program, sizes = self.program, self.net.sizes[place]
+        values = dict(held)
+        duals = {register: Dual(to_floats(value)) for register, value in held.items()}
+        values[program.x], duals[program.x] = entry
+        for state, register in program.previous.items():
+            values[register], duals[register] = states[state]
+        for instruction in (*program.input, *program.step):
+            target, operands = instruction.target, instruction.operands
+            execute(self.shadow, [instruction], values, sizes)
+            image = values[target]
+            value, errors = self.subject.result(
+                place, t, instruction, image, [values[source] for source in operands]
+            )
+            if exact.keys() & set(operands):
+                better = values | {r: exact[r] for r in operands if r in exact}
+                execute(self.shadow, [instruction], better, sizes)
+                quantity, _ = classes(self.net.cell)[instruction.node]
+                source = Source(*place, quantity, "parameter rounding")
+                error = difference(self.shadow, image, better[target])
+                errors = [*errors, (source, error)]
+            values[target] = value
+            execute(self.dual, [instruction], duals, sizes)
+            moved = Dual(to_floats(value), duals[target].tangent)
+            duals[target] = self._inject(moved, place, t, errors)
+        return {
+            state: (values[register], duals[register])
+            for state, register in (
+                (s, program.quantities[s]) for s in self.net.cell.states
+            )
+        }
+
+    def _inject(self, value: Dual, place: Place, t: int, errors: Errors) -> Dual:
+        made = [(source, error) for source, error in errors if np.any(error)]
+        if not made:
+            return value
+        tangent = np.array(self._tangent(value))
+        window = self.columns[self.window[place, t]]
+        for source, error in made:
+            tangent[:, [self.columns[source]]] += error
+            tangent[:, [window]] += error
+        return Dual(value.value, tangent)
+
+    def _tangent(self, value: Dual) -> Floats:
+        if value.tangent is not None:
+            return value.tangent
+        return np.zeros((len(value.value), len(self.columns)))

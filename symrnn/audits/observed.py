@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The subject's own states, as far as its results show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from symrnn.networks.inputs import Inputs
+from symrnn.networks.network import Network, Place
+
+__all__ = ["Observed", "count_padding", "observe"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What is known of the states of one subject.
+
+    Attributes:
+        outputs: The first state at every step, by (layer, direction): (time, batch,
+            size); what lies beyond a sequence's length means nothing. Layers that the
+            results do not show are missing.
+        finals: Last states, by (layer, direction) and state: (batch, size).
+    """
+
+    outputs: Mapping[Place, Floats]
+    finals: Mapping[tuple[Place, str], Floats]
+
+
+def observe(
+    net: Network,
+    inputs: Inputs,
+    values: Mapping[str, Floats],
+    inner: Sequence[Floats] = (),
+) -> Observed:
+    """Read states off results in torch's shapes.
+
+    Args:
+        net: The network.
+        inputs: What it was run on.
+        values: ``output``, ``h_n``, …, or ``h``, ``c`` of a single step.
+        inner: Outputs of the layers below the last, as far as they are known.
+
+    >>> import symrnn, numpy as np
+    >>> from symrnn.networks.inputs import read_inputs
+    >>> net = symrnn.load({"weight_ih_l0": [[1]], "weight_hh_l0": [[1]]}, cell="rnn_tanh")
+    >>> inputs = read_inputs(net, [[3], [4]])
+    >>> observe(net, inputs, {"output": np.ones((2, 1))}).outputs[0, "forward"].shape
+    (2, 1, 1)
+    """
+    first = net.cell.states[0]
+    outputs: dict[Place, Floats] = {}
+    finals: dict[tuple[Place, str], Floats] = {}
+    shown = [v for n, v in values.items() if n in ("output", first)]
+    last = net.num_layers - 1
+    for layer, array in [*enumerate(inner), *((last, v) for v in shown)]:
+        steps = _steps_first(inputs, array)
+        parts = np.split(steps, len(net.directions), axis=2)
+        outputs |= {(layer, d): p for d, p in zip(net.directions, parts, strict=True)}
+    for name, array in values.items():
+        if name not in ("output", first):  # a single step's h is shown already
+            state = name.removesuffix("_n")
+            size = net.state_sizes[state]
+            rows = array.reshape(len(net.places), inputs.batch, size)
+            finals |= {(p, state): r for p, r in zip(net.places, rows, strict=True)}
+    return Observed(outputs=outputs, finals=finals)
+
+
+def count_padding(inputs: Inputs, values: Mapping[str, Floats]) -> int:
+    """Return how many numbers beyond a sequence's length are not 0, as they should be.
+
+    >>> import symrnn, numpy as np
+    >>> from symrnn.networks.inputs import read_inputs
+    >>> net = symrnn.load({"weight_ih_l0": [[1]], "weight_hh_l0": [[1]]}, cell="rnn_tanh")
+    >>> inputs = read_inputs(net, np.ones((3, 2, 1)), lengths=[3, 1])
+    >>> count_padding(inputs, {"output": np.ones((3, 2, 1))})
+    2
+    """
+    if "output" not in values or inputs.layout.packed:
+        return 0
+    steps = _steps_first(inputs, values["output"])
+    return sum(
+        int(np.count_nonzero(steps[n:, b])) for b, n in enumerate(inputs.lengths)
+    )
+
+
+def _steps_first(inputs: Inputs, array: Floats) -> Floats:
+    """Bring an output in torch's shape to (time, batch, features)."""
+    layout = inputs.layout
+    if layout.packed:
+        steps = np.full((len(inputs.widths), inputs.batch, array.shape[-1]), np.nan)
+        start = 0
+        for t, width in enumerate(inputs.widths):
+            steps[t, list(inputs.order[:width])] = array[start : start + width]
+            start += width
+        return steps
+    if layout.single_step:
+        array = array[np.newaxis]
+    if not layout.batched:
+        return array[:, np.newaxis]
+    swapped = layout.batch_first and not layout.single_step
+    return array.swapaxes(0, 1) if swapped else array

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Equations of cells: all that a cell of one's own takes, in one line of import.
+
+>>> from symrnn.equations import Cell, add, hidden_size, input_size, matmul, matrix, previous
+>>> from symrnn.equations import quantity, tanh, x
+>>> W, U = matrix("W", hidden_size, input_size), matrix("U", hidden_size, hidden_size)
+>>> h = quantity("h", hidden_size)
+>>> elman = Cell.define(
+...     "Elman without biases",
+...     parameters=[W, U],
+...     equations={h: tanh(add(matmul(W, x), matmul(U, previous("h", hidden_size))))},
+... )
+>>> print(elman)
+Elman without biases
+    h = tanh(W*x + U*h_prev)
+"""
+
+from symrnn.equations.cells import (
+    CELLS,
+    Cell,
+    Equation,
+    find_cell,
+    gru,
+    gru_reset_before,
+    hidden_size,
+    input_size,
+    lstm,
+    previous,
+    proj_size,
+    quantity,
+    rnn,
+    x,
+)
+from symrnn.equations.derivatives import Tangent, derivative, directions, tangent
+from symrnn.equations.functions import (
+    FUNCTIONS,
+    ElementwiseFunction,
+    monotone_hull,
+    register_function,
+)
+from symrnn.equations.language import (
+    add,
+    elementwise,
+    hadamard,
+    matmul,
+    matrix,
+    neg,
+    ones,
+    relu,
+    sigmoid,
+    subtract,
+    tanh,
+    transpose,
+    vector,
+    zeros,
+)
+from symrnn.equations.sharing import cse, share, unshare
+
+__all__ = [
+    "CELLS",
+    "FUNCTIONS",
+    "Cell",
+    "ElementwiseFunction",
+    "Equation",
+    "Tangent",
+    "add",
+    "cse",
+    "derivative",
+    "directions",
+    "elementwise",
+    "find_cell",
+    "gru",
+    "gru_reset_before",
+    "hadamard",
+    "hidden_size",
+    "input_size",
+    "lstm",
+    "matmul",
+    "matrix",
+    "monotone_hull",
+    "neg",
+    "ones",
+    "previous",
+    "proj_size",
+    "quantity",
+    "register_function",
+    "relu",
+    "rnn",
+    "share",
+    "sigmoid",
+    "subtract",
+    "tangent",
+    "tanh",
+    "transpose",
+    "unshare",
+    "vector",
+    "x",
+    "zeros",
+]
