@@ -14,7 +14,7 @@ import pytest
 import symrnn
 
 ROOT = Path(__file__).parents[1]
-DATA = ROOT / "symrnn" / "data"
+DATA = ROOT / "symrnn" / "cli" / "data"
 NOTEBOOK = json.loads((DATA / "seed.json").read_text("utf-8"))
 PARITY = json.loads((DATA / "parity.json").read_text("utf-8"))
 
