@@ -1,22 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The program of a cell, divided by what needs hidden states and what does not.
-
-A subject shows one state at every step, so most of a cell can be computed for many steps
-at once. States that it does not show, such as an LSTM's c, are hidden.
-
-The steps to judge as pieces of work: some sequences of one layer and direction each.
-
-Every step of a subject, judged from its own inputs.
+"""Every step of a subject, judged from its own inputs.
 
 The subject's states are exact numbers. What it returned at step t must lie within what
 honest arithmetic can make of x_t and its own states at t - 1, so that an error shows
 where it was made and is not forgiven for what was passed on. States that the results do
 not show, such as an LSTM's c, are enclosed by their own recursion.
 
+Note [Phases]
+    A subject shows one state at every step, so most of a cell can be computed for many
+    steps at once: whatever needs no hidden state (`Phases`). The work is divided into
+    pieces, some sequences of one layer and direction each (`Group`).
+
 Note [Independent of the split]
     Sequences are judged in groups whose size depends on the layer alone, and steps in
     blocks of a fixed number of columns, so every matrix product has the same shape and
-    the same number of threads (`symrnn.workers`), whoever computes it: results do
+    the same number of threads (`symrnn.numerics.threads`), whoever computes it: results do
     not depend on the executor.
 """
 

@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From judgements of single elements to the report on a tensor.
-
-True errors of many results at once, from float64 enclosures of the exact values.
-
-Balls of any precision know each element as well as it takes; float64 knows states to
-some 1e-14, which is little enough beside an ulp of float32 and coarser formats, and takes
-no Python for an element. Errors here are intervals that wide.
-
-The subject's results against their exact values: true errors, and limits to them.
+"""The subject's results against their exact values: true errors, and limits to them.
 
 Note [Limits]
     A tolerance that the caller states is the limit. Otherwise the local audit decides,
     and needs none here, unless it could not see the states that a layer starts from. Then
-    the limit of each element is the proven bound of `symrnn.audit.trajectory.bound`, or, where
-    that would take too long, a convention: what ``assert_close`` allows.
+    the limit of each element is the proven bound of `symrnn.audits.explain.bound`, or,
+    where that would take too long, a convention: what ``assert_close`` allows.
+
+Note [Enclosed results]
+    Balls of any precision know each element as well as it takes; float64 knows states to
+    some 1e-14, which is little enough beside an ulp of float32 and coarser formats, and
+    takes no Python for an element. Errors are then intervals that wide.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The numbers to be judged, checked and put under torch's names.
 
-A subject without hardware: the network, emulated in a float format.
+They are somebody's (`read_subject`), or those of the network emulated in a float format,
+without hardware (`run_emulated`). What torch returns is `symrnn.audits.torch_run`'s.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How far from the exact value a subject may be: one small value object.
-
-Exact values, enclosed so narrowly that an ulp means something.
+"""How far from the exact value a subject may be, and what an ulp is there.
 
 Note [Narrow in ulps]
     Any absolute precision is too little for some value: known to 1e-40, 1e-30 is known

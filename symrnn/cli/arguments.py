@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The arguments that all commands share, and the network and inputs they stand for.
 
-A subject for networks that came from a file: the torch module of their numbers.
+`audit_in_torch` judges networks that came from a file: torch runs their numbers.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-r"""The letters of two textbooks, as data, for any cell.
+r"""The letters of an author: PyTorch's, a textbook's, or anyone's own, and no two alike.
 
 Goodfellow, Bengio & Courville, *Deep Learning* (2016), sections 10.2 and 10.10, have U for
 what multiplies the input and W for what multiplies the state; gates stand above. An LSTM
@@ -9,8 +9,6 @@ for the input and U for the state, and gates below.
 
 Which parameter multiplies what is read off the equations. Neither book has two biases:
 where a gate has them, they carry the letter of the matrix that they go with.
-
-The letters of an author: PyTorch's, a textbook's, or anyone's own, and no two alike.
 """
 
 from __future__ import annotations

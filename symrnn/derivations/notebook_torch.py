@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The equations of a cell as Python with torch.
-
-Plain torch that recomputes a derivation, step by step, and holds it against its digits.
+"""Plain torch that recomputes a derivation, step by step, and holds it against its digits.
 
 The code is the cell's equations in Python, with the names of the document: ``h_1`` is the
 state after step 1. Everything is float64, so that a printed digit that is wrong shows.

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The numbers of a run, before they are written: what was given, and what was computed.
+"""The numbers of a document: the one place where what a run computed is put into print.
 
-The values of a document: the one place where what a run computed is put into print.
-
-Every number is taken from the trace and rounded once. A value is marked exact where all
-that is shown of it is exactly what it is.
-
-How cells are put together: a matrix with dots for what it leaves out, a sum of products.
+`Results` are the numbers before they are written: what was given, and what was computed.
+`Values` writes them: every number is taken from the trace and rounded once. A value is
+marked exact where all that is shown of it is exactly what it is. Last, how written numbers
+are put together: a matrix with dots for what it leaves out, a sum of products.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The words that textbooks have for the quantities of well-known cells, as data.
+"""The first pages: what the network is, how it is written, what goes into it.
 
+The words that textbooks have for the quantities of well-known cells come first, as data.
 Nothing depends on them: a cell that is not listed is derived with its symbols alone.
-
-The first pages: what the network is, how it is written, what goes into it.
 """
 
 from __future__ import annotations

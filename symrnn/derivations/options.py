@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The choices of an author: one frozen value, checked before anything is computed.
 
-An author's choices from a file of TOML, so that a course writes all its sheets alike.
+`read_choices` takes them from a file of TOML, so that a course writes all its sheets alike.
 """
 
 from __future__ import annotations

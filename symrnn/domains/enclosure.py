@@ -3,7 +3,8 @@ r"""Float64 matrices with a radius for every element, at the speed of BLAS.
 
 Each operation rounds midpoints to nearest and adds to the radius what was lost (Rump,
 'Fast and parallel interval arithmetic', BIT 39, 1999). docs/theory/enclosures.md proves
-the bounds under the assumptions of `symrnn.numerics.upward` and about BLAS of `symrnn.numerics.norms`.
+the bounds under the assumptions of `symrnn.numerics.upward`, and about BLAS of
+`symrnn.numerics.norms`.
 
 Note [What a product may lose]
     With inner dimension n, $u = 2^{-53}$ and $\eta$ the smallest positive float,

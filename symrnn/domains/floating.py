@@ -40,8 +40,6 @@ Note [Overflow]
     finite is sound for programs that compute p's factors as the equations have them, or
     multiplied out, or with sums of atoms factored out that do not overflow themselves.
 
-Magnitudes of the two sides of a matrix product, for the |p| of its rounding bound.
-
 Note [Sizes in groups]
     |p| of an inner product is Σ|w||x|, as large a matrix product as the value itself. By
     Cauchy and Schwarz, with the products in groups of g and ‖·‖ the 2-norm over a group,
@@ -49,8 +47,8 @@ Note [Sizes in groups]
     bound grows by a third; in the worst case, where of each group one side has a single
     number, by √g. (Where one side has zeros wherever the other has none, both are zero in
     truth.) Who finds a result that comes near such a bound judges it again with g = 1.
-
-Both sides are bounded from above, and rounded to the format in which they are multiplied.
+    Both sides are bounded from above, and rounded to the format in which they are
+    multiplied.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 r"""Sets of numbers that a float program may hold, and polynomials of them.
 
-`symrnn.audit.local.floating` gives them their meaning; its notes define the words.
-
-What a library may return for functions of balls; for narrow ones in few passes.
+`symrnn.domains.floating` gives them their meaning; its notes define the words. `image` is
+what a library may return for functions of balls, `narrow_image` the same in few passes.
 
 Note [Narrow balls]
     For |d| <= r <= 1/4, |f(m + d) - f(m)| <= |f'(m)| r (1 + b r) with b = 3/2 for tanh
-    and 3/4 for sigmoid (`symrnn.elementary`, whose ``1 + 16·2^-53`` in place of 1 makes
+    and 3/4 for sigmoid (`symrnn.numerics.elementary`, whose ``1 + 16·2^-53`` in place of 1 makes
     the computed |f'| an upper bound). Where no radius is above R, the last factor is one
     number, 1 + bR.
 

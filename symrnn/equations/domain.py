@@ -4,7 +4,7 @@
 A domain chooses its own matrix type ``M``. A column (features × 1) stands for every
 column of a batch wherever `Domain.add` or `Domain.hadamard` meets it.
 
-What domains whose matrices are NumPy object arrays have in common: moving elements.
+`ObjectDomain` is what domains whose matrices are NumPy object arrays have in common.
 """
 
 from __future__ import annotations

@@ -237,7 +237,8 @@ def cse(expressions: Any) -> Any:
     """Return SymPy's ``cse`` of one expression or matrix, in the order of appearance.
 
     This is ``sympy.cse(…, list=False, order="none")``: SymPy's default order counts the
-    nodes of the tree. It is what ``lambdify(…, cse=symrnn.equations.sharing.cse, use_imps=False)`` takes.
+    nodes of the tree. It is what ``lambdify(…, cse=symrnn.equations.cse, use_imps=False)``
+    takes.
 
     >>> from sympy import symbols, tanh
     >>> x = symbols("x")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which code of torch computes the activations of a recurrent layer.
+"""What a subject ran in, and which code of torch that makes compute its activations.
 
 Note [Kernels]
     On a CPU, torch computes activations in two places (torch 2.13):

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-r"""The order in which a library's dot product adds, found by asking it.
+r"""The orders in which torch 2.13 computes its cells on a CPU.
 
-With ones everywhere but for a huge term i and its negative j, all that is added to the
-partial sum that holds i, before it meets j, is lost; what remains is the number of terms
-outside the smallest partial sum that holds both. All these numbers together determine the
-tree of additions (Xie, Gao & Xue, 'FPRev: revealing the order of floating-point
-summation', 2024, arXiv:2411.00442). Whether a product is rounded before it is added shows
-in $(1 + \epsilon)^2 - \mathrm{fl}((1 + \epsilon)^2)$, which is 0 only if it is.
-
-The orders in which torch 2.13 computes its cells on a CPU.
+Note [Revealing an order]
+    With ones everywhere but for a huge term i and its negative j, all that is added to the
+    partial sum that holds i, before it meets j, is lost; what remains is the number of
+    terms outside the smallest partial sum that holds both. All these numbers together
+    determine the tree of additions (Xie, Gao & Xue, 'FPRev: revealing the order of
+    floating-point summation', 2024, arXiv:2411.00442). Whether a product is rounded before
+    it is added shows in $(1 + \epsilon)^2 - \mathrm{fl}((1 + \epsilon)^2)$, which is 0 only
+    if it is.
 """
 
 from __future__ import annotations

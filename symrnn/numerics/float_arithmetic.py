@@ -28,7 +28,7 @@ Note [Rounding once]
     The error of a float64 sum, which says what to do, is exact (Knuth's TwoSum; TAOCP 2,
     4.2.2) unless the sum overflows.
 
-Exact arrays, rounded to a float format once, to nearest.
+`round_array` takes exact numbers of any kind to a format, with one rounding.
 """
 
 from __future__ import annotations

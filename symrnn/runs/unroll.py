@@ -13,11 +13,11 @@ Each quantity at each (layer, direction, step) comes in four forms:
 They are SymPy's own kinds of object: ``subs``, ``diff``, ``evalf``, ``lambdify``, ``cse``
 and ``latex`` work on them. Elements of matrices are indexed from 0, as in SymPy.
 
-How the symbols of an unrolled network are called and how they print.
-
-Steps are numbered from 1 in print, as in textbooks: $h_1 = f(x_1, h_0)$. Layers appear as
-a superscript $h_1^{(2)}$ and directions as an arrow where there is more than one of them.
-A pass in reverse starts from the state after the last step, $\overleftarrow{h}_{T+1}$.
+Note [Names in print]
+    Steps are numbered from 1 in print, as in textbooks: $h_1 = f(x_1, h_0)$. Layers appear
+    as a superscript $h_1^{(2)}$ and directions as an arrow where there is more than one of
+    them. A pass in reverse starts from the state after the last step,
+    $\overleftarrow{h}_{T+1}$.
 """
 
 from __future__ import annotations

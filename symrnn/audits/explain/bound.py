@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-r"""Sets of errors that keep their correlations: images of a cube under a matrix.
+r"""Bounds on the error of a whole run, proven before anybody runs it.
 
-Smaller error bounds that hold with a probability, under an assumption.
-
-Bounds on the error of a whole run, proven before anybody runs it.
+`probabilistic_domain` makes smaller ones that hold with a probability, under an assumption.
 
 Note [Errors as a zonotope]
     Let y be the exact trajectory and ŷ one of honest floating-point arithmetic. Its error

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whose errors are carried: an emulated arithmetic's, or somebody's of whom states are known.
-
-A local error is what is held minus the exact result of an instruction on what was held
-before it. Exact results come from a *shadow*, an arithmetic far finer than the subject's.
-
-Local errors, carried to the outputs by derivatives, each group in a column of its own.
+"""Local errors, carried to the outputs by derivatives, each group in a column of its own.
 
 A walk goes through a network as somebody computed it. After every instruction, what that
 somebody holds is compared with the exact result of the instruction *on what it held
 before*: the difference is a local error. It enters the tangent of the value in two
 columns, that of its source and that of its step, and from there on moves as derivatives
 say. Steps may share a column (see `windows_of`), so that memory stays bounded.
+
+Whose errors are carried: an emulated arithmetic's (`Emulated`), or somebody's of whom states
+are known (`Seen`). Exact results come from a *shadow*, an arithmetic far finer than theirs.
 """
 
 from __future__ import annotations

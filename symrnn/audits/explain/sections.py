@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What an audit adds on request: where the error of the output came from, and why.
-
-Where errors come from, as sections of a report.
-"""
+"""What an audit adds on request, as sections of its report: where errors come from, and why."""
 
 from __future__ import annotations
 

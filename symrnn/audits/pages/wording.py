@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a report says in words, the same on a terminal, on a page and in an assertion.
 
-The rows of a report's tables, the same on a terminal and on a page.
+So are the rows of its tables.
 """
 
 from __future__ import annotations

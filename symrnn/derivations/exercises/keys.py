@@ -14,7 +14,7 @@ A key is JSON and holds everything that grading needs, weights and inputs includ
 ``value`` is exact where it is a ratio (``"4/105"``, ``"0/1"``); a decimal is correctly
 rounded to all of its digits. ``unit`` is 0 where there is one only.
 
-What is right for somebody who goes on with numbers of their own.
+`Following` tells what is right for somebody who goes on with numbers of their own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Mathematics as MathML Core, the part that Chromium, Firefox and Safari share.
 
-What a page says where a reader may not see it: names of values, and of drawings.
+At the end, the same as plain words (`plain_text`, `node_words`, `graph_words`): what a page
+says where a reader may not see it.
 """
 
 from __future__ import annotations

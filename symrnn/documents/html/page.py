@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The writer for HTML: one file that needs nothing else, and no script to be read.
 
-The headings of a document as a tree, with names to point at.
+Sections nest as the headings do, and each has a name to point at.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One element of HTML, SVG or MathML; what is text stays text.
+"""Elements of HTML, SVG and MathML, as markup or as trees; what is text stays text.
 
-HTML and SVG as trees: what is text stays text, because no markup is written by hand.
+`element` makes markup, for templates; `tag` makes a tree, which `document` writes.
 """
 
 from __future__ import annotations

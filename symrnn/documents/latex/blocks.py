@@ -2,9 +2,7 @@
 r"""The blocks of a document as LaTeX that needs amsmath and nothing else.
 
 A drawing needs TikZ too; where a document has not loaded it, TeX skips the drawing, and
-prints what it shows in words.
-
-Drawings as TikZ, no wider and no higher than a page.
+prints what it shows in words. Drawings are no wider and no higher than a page.
 """
 
 from __future__ import annotations

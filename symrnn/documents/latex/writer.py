@@ -4,10 +4,10 @@
 All compile under pdfTeX, XeTeX and LuaTeX. They need amsmath; colour needs xcolor, and
 drawings appear where there is TikZ.
 
-Sums and numbers that are wider than paper, broken into lines of their own.
-
-Equations have been broken where they are too wide already, so only lines are changed
-whose single numbers, or the columns of one matrix, have no room.
+Note [Long numbers]
+    Equations come broken where they are too wide (`symrnn.documents.layout`). What is
+    still wider than paper is a single number, or the columns of one matrix: those are
+    broken into lines of their own here.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ Note [Parameters as they act]
     the module stays untouched. ``copy.deepcopy`` would not do: it refuses the tensors
     that old hooks leave behind.
 
-The way back: a live torch module for a network that came from a file.
+`to_torch` is the way back: a live module for a network that came from a file.
 """
 
 from __future__ import annotations

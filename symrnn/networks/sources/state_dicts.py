@@ -3,9 +3,8 @@
 
 A name is a prefix, the name of an array, and for a sequence layer its place:
 ``encoder.lstm.`` ``weight_ih`` ``_l0_reverse``. Names with the same prefix are a group;
-a network is one group.
-
-Parameter arrays of any kind, copied exactly, with the float format they came in.
+a network is one group. Arrays of any kind are copied exactly, with the float format they
+came in.
 """
 
 from __future__ import annotations

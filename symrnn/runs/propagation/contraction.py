@@ -4,8 +4,8 @@ r"""Proven bounds of how far one step of a network can move two states apart.
 The derivative of a step is its tangent (`symrnn.equations.derivatives`) along the columns of an
 identity. The columns of values that it is made of are enclosed for many steps at once.
 Where tangents are multiplied with matrices before they meet those, as in torch's cells,
-`symrnn.runs.propagation.unitwise` does the same for most of the rest; else the tangents of each step are
-dense matrices (`symrnn.runs.propagation.unitwise`).
+`symrnn.runs.propagation.unitwise` does the same for most of the rest; else the tangents of
+each step are dense matrices.
 """
 
 from __future__ import annotations

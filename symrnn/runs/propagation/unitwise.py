@@ -1,21 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-r"""Dense tangents in float64, each with one bound of how far it may be off.
-
-Note [Slopes]
-    A slope is a float64 matrix M and a number ρ, and stands for all M + E with
-    $\|E\|_F \le \rho$; $\varphi \ge \|M\|_F$ goes with it. With $u = 2^{-53}$, N
-    elements, η the smallest positive float, d a column known to be within r of m:
-
-    * $d \odot (M + E)$: $\rho' = (\max|m| + \max r)\rho + (\max r + u\max|m|)\varphi + N\eta$,
-    * a sum: $\rho' = \sum\rho_i + ku\sum\varphi_i$ for k terms (underflow is exact),
-    * $A(M + E)$, A within R of its midpoint:
-      $\rho' = \|A\|_F\,(\rho + \gamma_n\varphi) + \|R\|_F\,(\varphi + \rho) + nN\eta$,
-
-    since the Frobenius norm bounds the 2-norm and is multiplied by at most the largest
-    element of a diagonal matrix. φ follows in the same way, ρ' being added, so that it
-    bounds the computed matrix too.
-
-Norms of Jacobians that are sums of diagonal times fixed matrices, many at a time.
+r"""Norms of Jacobians that are sums of diagonal times fixed matrices, many at a time.
 
 In an LSTM, a GRU or a plain RNN the Jacobian of a step is $J = [CW, V]$: what is
 multiplied with W is the same at every step, and C and V mix only rows that belong to the
@@ -35,6 +19,20 @@ Note [Balancing units]
     If R is the Cholesky factor of $\alpha I - V_u V_u^T$ and $D = R^{-1}C$, then J has norm
     $\sqrt\alpha$ exactly where $\|DW\| = 1$, and nothing is lost there but rounding. R and D
     come from ordinary float64; Δ is bounded as computed, with the radii of C.
+
+Note [Slopes]
+    A slope is a float64 matrix M and a number ρ, and stands for all M + E with
+    $\|E\|_F \le \rho$; $\varphi \ge \|M\|_F$ goes with it. With $u = 2^{-53}$, N
+    elements, η the smallest positive float, d a column known to be within r of m:
+
+    * $d \odot (M + E)$: $\rho' = (\max|m| + \max r)\rho + (\max r + u\max|m|)\varphi + N\eta$,
+    * a sum: $\rho' = \sum\rho_i + ku\sum\varphi_i$ for k terms (underflow is exact),
+    * $A(M + E)$, A within R of its midpoint:
+      $\rho' = \|A\|_F\,(\rho + \gamma_n\varphi) + \|R\|_F\,(\varphi + \rho) + nN\eta$,
+
+    since the Frobenius norm bounds the 2-norm and is multiplied by at most the largest
+    element of a diagonal matrix. φ follows in the same way, ρ' being added, so that it
+    bounds the computed matrix too.
 """
 
 from __future__ import annotations
