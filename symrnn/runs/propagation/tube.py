@@ -10,9 +10,9 @@ trajectory is carried along as one number for each sequence,
 .. math:: \varepsilon_t = L_t\,\varepsilon_{t-1} + L^x_t\,\varepsilon^{below}_t + \rho_t,
 
 L being proven bounds of the norms of the step's derivatives
-(`symrnn.runs.propagation.contraction`) over a box that holds both trajectories. docs/theory/propagation.md proves it. L comes from a
-float64 run and serves every precision; given L, the precision that some accuracy needs is
-a sum, not a guess.
+(`symrnn.runs.propagation.contraction`) over a box that holds both trajectories.
+docs/theory/propagation.md proves it. L comes from a float64 run and serves every precision;
+given L, the precision that some accuracy needs is a sum, not a guess.
 """
 
 from __future__ import annotations
