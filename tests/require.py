@@ -8,8 +8,11 @@ itself cannot do (the reason starts with "hardware: ").
 import importlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import pytest
 
@@ -55,6 +58,22 @@ def require_node_file(name: str) -> Path:
     if not path.exists():
         _missing(f"{name} is not installed (npm ci --prefix tests/node)")
     return path
+
+
+def lack(what: str) -> NoReturn:
+    """Skip the test for something that the machine itself cannot do."""
+    pytest.skip(HARDWARE + what)
+
+
+@contextmanager
+def flushed_subnormals(torch: ModuleType) -> Iterator[None]:
+    """Have this thread take subnormal numbers for zero meanwhile, or skip the test."""
+    if not torch.set_flush_denormal(True):
+        lack("the processor cannot flush subnormal numbers")
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def is_allowed_skip(reason: str) -> bool:

@@ -14,7 +14,7 @@ import pytest
 import symrnn
 from symrnn.domains.floating import FloatingDomain
 from symrnn.numerics.formats import FORMATS, as_rational, nearest_float
-from tests.require import require_module
+from tests.require import flushed_subnormals, require_module
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -196,12 +196,8 @@ def test_flushing_takes_operands_for_zero(torch, dtype):
         for parameter in module.parameters():
             parameter.fill_(tiny)
     x = torch.full((2, 5, 4), 1000.0, dtype=getattr(torch, dtype))
-    if not torch.set_flush_denormal(True):
-        pytest.skip("hardware: it does not flush subnormal numbers")
-    try:
+    with flushed_subnormals(torch):
         report = symrnn.audit(module, x, exact=False)
-    finally:
-        torch.set_flush_denormal(False)
     layer = report.layers[0]
     assert report.arithmetic.flushes
     assert layer.judged > 0

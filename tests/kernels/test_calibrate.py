@@ -14,9 +14,10 @@ from symrnn.domains.activation_errors import assumed_errors
 from symrnn.errors import SourceError, UnsupportedError
 from symrnn.kernels.activation_cache import find_errors, save_errors
 from symrnn.kernels.calibrate import _elementwise_paths, _environment, _layer_paths
-from symrnn.kernels.environment import kernels_of, layer_kernel
+from symrnn.kernels.environment import kernels_of, layer_kernel, onednn_enabled
 from symrnn.kernels.measuring import reference_of
 from symrnn.numerics.formats import FORMATS
+from tests.require import flushed_subnormals, lack
 
 FLOAT32 = FORMATS["float32"]
 ARGUMENTS = np.random.default_rng(7).normal(size=5000).astype(np.float32) * 8.0
@@ -102,27 +103,28 @@ def observe(torch, module, *arguments, grad: bool) -> str:
 @pytest.mark.parametrize("grad", [False, True])
 @pytest.mark.parametrize("name", list(FORMATS))
 @pytest.mark.parametrize(
-    "kind", ["RNN", "LSTM", "GRU", "LSTMCell", "projected", "packed"]
+    "kind", ["RNN", "LSTM", "GRU", "LSTMCell", "projected", "packed", "disabled"]
 )
-def test_kernel_is_the_one_that_torch_calls(torch, kind, name, grad):
+def test_kernel_is_the_one_that_torch_calls(torch, kind, name, grad, monkeypatch):
     """The rule against the calls that torch dispatches."""
     dtype = getattr(torch, name)
     cells = {"RNN": "rnn_tanh", "GRU": "gru"}
     options = {"proj_size": 2} if kind == "projected" else {}
-    module_name = {"projected": "LSTM", "packed": "LSTM"}.get(kind, kind)
+    module_name = kind if kind in cells or kind == "LSTMCell" else "LSTM"
     module = getattr(torch.nn, module_name)(3, 4, dtype=dtype, **options)
     x = (
         torch.ones(2, 3, dtype=dtype)
         if kind == "LSTMCell"
         else torch.ones(5, 2, 3).to(dtype)
     )
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", kind != "disabled")
     if kind == "packed":
         x = torch.nn.utils.rnn.pack_padded_sequence(x, [5, 3])
     expected = layer_kernel(
         cells.get(kind, "lstm"),
         FORMATS[name],
         grad=grad,
-        onednn=torch.backends.mkldnn.is_available(),
+        onednn=onednn_enabled(),
         single_step=kind == "LSTMCell",
         projected=kind == "projected",
         packed=kind == "packed",
@@ -170,7 +172,7 @@ def test_bfloat16_sigmoid_is_24_ulps_off_where_the_exponential_overflows(
 def test_assumptions_cover_what_is_measured(measured):
     """Without a calibration the bound is larger than with one, of every kernel."""
     for errors in measured:
-        assumed = assumed_errors(errors.function, errors.format)
+        assumed = assumed_errors(errors.function, errors.format, kernel=errors.kernel)
         assert (errors.profile <= assumed.profile).all(), errors.describe()
         assert errors.underflow <= assumed.underflow, errors.describe()
         assert 0.49 < errors.peak
@@ -184,7 +186,7 @@ def test_onednn_figures_hold_for_arguments_between_the_numbers(
     """A sum of three terms is a gate's argument to float32, and is not rounded to 16 bits."""
     target = FORMATS[name]
     if "lstm/onednn" not in kernels_of(target):
-        pytest.skip("oneDNN does not take this format on this processor")
+        lack(f"oneDNN has no LSTM of {name} for this processor")
     dtype = getattr(torch, name)
     given = torch.tensor(ARGUMENTS[:4096]).double().clamp(-12, 12).reshape(-1, 16)
     parts = []
@@ -218,13 +220,8 @@ def test_figures_are_found_by_an_audit(torch, measured):
 
 def test_subnormals_that_are_flushed_are_refused(torch):
     """No bound can be proven in arithmetic that flushes."""
-    if not torch.set_flush_denormal(True):
-        pytest.skip("this processor does not flush")
-    try:
-        with pytest.raises(UnsupportedError, match="subnormal"):
-            symrnn.calibrate(formats="float16")
-    finally:
-        torch.set_flush_denormal(False)
+    with flushed_subnormals(torch), pytest.raises(UnsupportedError, match="subnormal"):
+        symrnn.calibrate(formats="float16")
 
 
 @pytest.mark.slow
