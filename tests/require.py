@@ -8,6 +8,7 @@ itself cannot do (the reason starts with "hardware: ").
 import importlib
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,10 +24,12 @@ _NODE = Path(__file__).parent / "node"
 HARDWARE = "hardware: "
 
 _PACKAGES = {
+    "kpsewhich": "texlive-binaries",
     "lualatex": "texlive-luatex",
     "pdflatex": "texlive-latex-recommended",
     "pdftoppm": "poppler-utils",
     "pdftotext": "poppler-utils",
+    "pzdr.tfm": "texlive-fonts-recommended",
     "xelatex": "texlive-xetex",
 }
 
@@ -37,6 +40,13 @@ def require(tool: str) -> str:
     if path is None:
         _missing(f"{tool} is not installed (Debian: {_PACKAGES.get(tool, tool)})")
     return path
+
+
+def require_tex_file(name: str) -> None:
+    """Skip the test where TeX does not find a file, ``pzdr.tfm``."""
+    command = [require("kpsewhich"), name]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        _missing(f"TeX has no {name} (Debian: {_PACKAGES.get(name, name)})")
 
 
 def require_module(name: str) -> ModuleType:

@@ -37,6 +37,7 @@ def check(check_one, seed: int, networks: int) -> Counter:
     return total
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("seed", range(100, 103))
 def test_torch_is_not_accused(soundness, seed):
     """All modules, formats, kernels and options, in all regimes; most can be judged."""
@@ -61,6 +62,7 @@ def test_exact_values_are_enclosed(soundness, seed):
         assert found[name] > 500
 
 
+@pytest.mark.torch_bits
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_at_length(soundness, seed):
@@ -115,6 +117,7 @@ def test_sums_that_lose_every_term_come_near_the_bound(soundness, dtype):
     assert least < report.layers[0].worst.ratio <= 1
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("order", ["sequential", "reversed", "pairwise", "random tree"])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 def test_styles_differ_and_agree(soundness, order, dtype):
@@ -187,6 +190,7 @@ def test_functions_do_not_hide_an_overflow():
     assert 0 == report.layers[0].violations
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 def test_flushing_takes_operands_for_zero(torch, dtype):
     """Subnormal weights too, so what is lost is as large as what they multiply."""

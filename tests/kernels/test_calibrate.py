@@ -45,6 +45,7 @@ def run(*arguments: str):
 # --- paths --------------------------------------------------------------------------
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("name", list(FORMATS))
 @pytest.mark.parametrize("function", ["tanh", "sigmoid"])
 def test_tail_path_is_that_of_short_tensors(torch, name, function):
@@ -58,6 +59,7 @@ def test_tail_path_is_that_of_short_tensors(torch, name, function):
     assert tail[-1] == apply(x)[-1].double()  # 1009 is a multiple of no register
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("function", ["tanh", "sigmoid"])
 def test_every_gate_applies_the_same_function(torch, function):
     """What one gate of a float32 layer shows, the others show too, whatever the size."""
@@ -67,6 +69,7 @@ def test_every_gate_applies_the_same_function(torch, function):
     assert np.abs(seen[0] - reference_of(function, FLOAT32)(x).value).max() < 1e-6
 
 
+@pytest.mark.torch_bits
 def test_layer_shows_the_function_of_any_other_layer(torch):
     """One unit, one sequence, many steps: c = sigmoid(x)·1 is what was measured."""
     x = ARGUMENTS[:64]
@@ -100,6 +103,7 @@ def observe(torch, module, *arguments, grad: bool) -> str:
     )
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("grad", [False, True])
 @pytest.mark.parametrize("name", list(FORMATS))
 @pytest.mark.parametrize(
@@ -135,6 +139,7 @@ def test_kernel_is_the_one_that_torch_calls(torch, kind, name, grad, monkeypatch
 # --- figures ------------------------------------------------------------------------
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("name", ["float16", "bfloat16"])
 def test_figures_of_16_bits_hold_for_every_number(torch, measured, name):
     """Each result of torch is within `bound` at its argument alone, and one attains it."""
@@ -154,6 +159,7 @@ def test_figures_of_16_bits_hold_for_every_number(torch, measured, name):
         assert (apart[bound > 0] / bound[bound > 0]).max() > 0.99
 
 
+@pytest.mark.torch_bits
 def test_bfloat16_sigmoid_is_24_ulps_off_where_the_exponential_overflows(
     torch, measured
 ):
@@ -169,6 +175,7 @@ def test_bfloat16_sigmoid_is_24_ulps_off_where_the_exponential_overflows(
     assert errors.underflow == pytest.approx(exact, rel=1e-9)
 
 
+@pytest.mark.torch_bits
 def test_assumptions_cover_what_is_measured(measured):
     """Without a calibration the bound is larger than with one, of every kernel."""
     for errors in measured:
@@ -178,6 +185,7 @@ def test_assumptions_cover_what_is_measured(measured):
         assert 0.49 < errors.peak
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("name", ["float16", "bfloat16"])
 @pytest.mark.parametrize("function", ["tanh", "sigmoid"])
 def test_onednn_figures_hold_for_arguments_between_the_numbers(
@@ -209,6 +217,7 @@ def test_onednn_figures_hold_for_arguments_between_the_numbers(
     assert (np.abs(c - value) <= bound + error + np.abs(exact) * 2.0**-24).all()
 
 
+@pytest.mark.torch_bits
 def test_figures_are_found_by_an_audit(torch, measured):
     """Before: assumed. After: what was measured, for this environment alone."""
     before = find_errors("tanh", FORMATS["float16"], _environment(FORMATS["float16"]))
@@ -224,6 +233,7 @@ def test_subnormals_that_are_flushed_are_refused(torch):
         symrnn.calibrate(formats="float16")
 
 
+@pytest.mark.torch_bits
 @pytest.mark.slow
 def test_all_float32_tanh(torch):
     """The figure of the documentation, in a minute: below 0.57 ulps elementwise."""
@@ -289,6 +299,7 @@ def test_torch_has_no_errors_of_relu(torch):
 # --- the command --------------------------------------------------------------------
 
 
+@pytest.mark.torch_bits
 def test_command_prints_a_table_and_keeps_the_figures(torch, cache):
     """A line for each kernel, with the worst argument; a file for each."""
     result = run("--format", "float16", "--function", "tanh", "--quick")
@@ -305,6 +316,7 @@ def test_command_prints_a_table_and_keeps_the_figures(torch, cache):
     )
 
 
+@pytest.mark.torch_bits
 def test_command_writes_json(torch):
     """The same figures, with their provenance."""
     result = run("--format", "bfloat16", "--function", "sigmoid", "--quick", "--json")
