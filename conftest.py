@@ -28,6 +28,16 @@ def global_precision_untouched() -> Iterator[None]:
     assert left == (53, 53), "(flint, mpmath) precision left by the test"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def figures_are_not_those_of_a_user(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[None]:
+    """What somebody calibrated on this machine may be of another kernel than runs now."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SYMRNN_CACHE", str(tmp_path_factory.mktemp("calibrated")))
+        yield
+
+
 def _precisions() -> tuple[int, int]:
     return flint.ctx.prec, mpmath.mp.prec
 
