@@ -163,7 +163,7 @@ def measure_distances(
 def ulps(values: Floats, target: FloatFormat) -> Floats:
     """Return the unit in the last place of `target` at each value, as a power of two.
 
-    As `symrnn.numerics.formats.FloatFormat.ulp_exponent`, but at least 2^-1022 for float64.
+    As `symrnn.kernels.FloatFormat.ulp_exponent`, but at least 2^-1022 for float64.
 
     >>> from symrnn.numerics.formats import FORMATS
     >>> ulps(np.array([1.0, -3.0, 0.0]), FORMATS["float16"]).tolist()

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from symrnn._version import __version__
 from symrnn.errors import ShapeError, SourceError, UnsupportedError
-from symrnn.kernels.emulate import emulate, find_schedule
+from symrnn.kernels.emulation import emulate, find_schedule
 from symrnn.kernels.environment import Environment
 from symrnn.kernels.schedule import Schedule
 from symrnn.networks.inputs import Inputs, read_inputs, round_inputs
@@ -235,8 +235,8 @@ def run_emulated(
         x: See `symrnn.audit`.
         hx: Likewise.
         lengths: Likewise.
-        format: See `symrnn.numerics.formats.find_emulated_format`.
-        schedule: See `symrnn.kernels.emulate.emulate`.
+        format: See `symrnn.kernels.find_emulated_format`.
+        schedule: See `symrnn.kernels.emulate`.
 
     Raises:
         SourceError: There is no such format or schedule.

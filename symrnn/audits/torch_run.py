@@ -4,7 +4,7 @@
 Note [Before torch]
     torch 2.13 ends the process with a segmentation fault for a cell with 1-D input and
     a 2-D state, and takes other wrong shapes without a word. So nothing reaches torch
-    that `symrnn.networks.inputs.read_inputs` has not accepted, and what comes back is checked
+    that `symrnn.kernels.read_inputs` has not accepted, and what comes back is checked
     too.
 
 Note [Inner layers]

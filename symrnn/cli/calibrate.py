@@ -57,7 +57,7 @@ def calibrate(
 ) -> None:
     """Measure, keep the figures, and show the worst."""
     from symrnn.kernels.activation_cache import cache_path
-    from symrnn.kernels.calibrate import calibrate as measure
+    from symrnn.kernels.calibration import calibrate as measure
 
     with _progress() as progress:
         found = measure(

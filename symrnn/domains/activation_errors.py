@@ -89,7 +89,7 @@ class ActivationErrors:
         cpu: The processor they were measured on, with the instructions in use.
         threads: The number of threads.
         profile: Upper bounds of the largest error in ulps (Goldberg's, at the exact
-            value: `symrnn.numerics.formats.FloatFormat.ulp_exponent`), over the arguments whose
+            value: `symrnn.kernels.FloatFormat.ulp_exponent`), over the arguments whose
             exact value is `nearly_subnormal` or more. A float64 array of shape
             (2, `BINADES`): row 0 for arguments ≥ 0 (-0 too), row 1 for those below.
         underflow: Upper bound of the largest absolute error of all other arguments.
@@ -126,18 +126,18 @@ class ActivationErrors:
     def bound(
         self, mid: Floats, rad: Floats, value: Floats, *, scale: float = 1.0
     ) -> Floats:
-        """Bound the error of the function at every float of some intervals.
+        r"""Bound the error of the function at every float of some intervals.
 
         Args:
             mid: Float64 array of midpoints.
             rad: Array of radii, of the same shape.
-            value: Array of upper bounds of |f| on the interval, of the same shape.
+            value: Array of upper bounds of $|f|$ on the interval, of the same shape.
             scale: Of what is returned, 1 or more; all but a relative 2^-51 of it.
 
         Returns:
-            A float64 array: |computed f(a) - f(a)| ≤ bound for every float64 a that is
-            an argument of the function with |a - mid| ≤ rad and |f(a)| ≤ value. Infinite
-            where `value` is infinite or NaN.
+            A float64 array: the computed f(a) is within it of f(a) for every float64 a that
+            is an argument of the function with $|a - mid| \le rad$ and $|f(a)| \le value$.
+            Infinite where `value` is infinite or NaN.
 
         >>> import numpy as np
         >>> from symrnn.numerics.formats import FORMATS

@@ -113,7 +113,7 @@ Tree: TypeAlias = "int | tuple[Tree, Tree]"
 
 @dataclass(frozen=True)
 class TreeOrder:
-    """Any order at all, as `symrnn.kernels.torch_orders.reveal_order` finds it.
+    """Any order at all, as `symrnn.kernels.reveal_order` finds it.
 
     Attributes:
         tree: Which partial sums are added; every term occurs once.

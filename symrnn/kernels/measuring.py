@@ -163,7 +163,7 @@ def reference_of(function: str, target: FloatFormat) -> Callable[[Floats], Value
     """Return a proven evaluation of a function, finer than the ulps of a format.
 
     Args:
-        function: The name of a function in `symrnn.equations.functions.FUNCTIONS`.
+        function: The name of a function in `symrnn.equations.FUNCTIONS`.
         target: The format whose ulps are to be measured.
     """
     fast = _array_functions() if target.precision <= 24 else {}

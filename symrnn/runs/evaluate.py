@@ -81,7 +81,7 @@ def evaluate(
         net: A `Network`, or anything `symrnn.load` takes.
         x: Inputs in torch's shape, batched or not, or a ``PackedSequence``; numbers,
             arrays, tensors, or decimal strings taken exactly. See
-            `symrnn.networks.inputs.read_inputs`.
+            `symrnn.kernels.read_inputs`.
         hx: Initial states in torch's shape; zeros by default.
         lengths: Number of steps of each sequence of a padded batch.
         digits: Significant digits that are known to be correct in ``output`` and the last

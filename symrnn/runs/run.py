@@ -26,7 +26,7 @@ def run(
 
     Args:
         net: The network; its parameters must be finite.
-        inputs: From `symrnn.networks.inputs.read_inputs`; finite too.
+        inputs: From `symrnn.kernels.read_inputs`; finite too.
         domain: The arithmetic.
         keep: What the trace remembers of every step.
     """

@@ -229,7 +229,7 @@ class UnrolledStep(Displayed):
         Common parts are shared (see `symrnn.equations.sharing`): ``evalf``, ``subs``,
         ``diff`` and ``lambdify(…, cse=symrnn.equations.sharing.cse, use_imps=False)`` take time
         linear in the number of steps.
-        ``symrnn.equations.sharing.unshare`` returns plain SymPy trees, which grow exponentially.
+        ``symrnn.equations.unshare`` returns plain SymPy trees, which grow exponentially.
         """
         return ImmutableDenseMatrix(
             self._from(self.unrolled._scalar_trace, name).tolist()

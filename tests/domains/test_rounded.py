@@ -31,7 +31,7 @@ from symrnn.equations.cells import (
 from symrnn.equations.functions import FUNCTIONS
 from symrnn.equations.language import add, matmul, matrix
 from symrnn.errors import SourceError, UndecidedError
-from symrnn.kernels.emulate import emulate, find_schedule
+from symrnn.kernels.emulation import emulate, find_schedule
 from symrnn.networks.inputs import read_inputs
 from symrnn.networks.network import Network
 from symrnn.numerics.exact import exact_array

@@ -34,7 +34,7 @@ from symrnn.audits.explain.propagating import (
 from symrnn.audits.observed import Observed
 from symrnn.equations.domain import Domain
 from symrnn.errors import NotFiniteError, ShapeError
-from symrnn.kernels.emulate import find_schedule
+from symrnn.kernels.emulation import find_schedule
 from symrnn.kernels.schedule import Schedule, as_written
 from symrnn.networks.inputs import Inputs, one_sequence
 from symrnn.networks.network import Network
@@ -170,8 +170,8 @@ def attribute(
 
     Args:
         net: The network.
-        inputs: From `symrnn.networks.inputs.read_inputs`.
-        format: As for `symrnn.kernels.emulate.emulate`.
+        inputs: From `symrnn.kernels.read_inputs`.
+        format: As for `symrnn.kernels.emulate`.
         schedule: The order of operations, whose quantities the result names; by default
             that of the equations, with sums in float32 where the format is narrower.
             With fused products, a sum takes back what the product's own rounding would

@@ -180,7 +180,7 @@ def exercise(
     written do not change the network.
 
     Args:
-        cell: One of ``symrnn.equations.cells.CELLS``.
+        cell: One of ``symrnn.equations.CELLS``.
         hidden: Number of units.
         inputs: Number of features of the input.
         steps: Number of steps.

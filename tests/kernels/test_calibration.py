@@ -13,7 +13,7 @@ from symrnn.cli import main
 from symrnn.domains.activation_errors import assumed_errors
 from symrnn.errors import SourceError, UnsupportedError
 from symrnn.kernels.activation_cache import find_errors, save_errors
-from symrnn.kernels.calibrate import _elementwise_paths, _environment, _layer_paths
+from symrnn.kernels.calibration import _elementwise_paths, _environment, _layer_paths
 from symrnn.kernels.environment import kernels_of, layer_kernel
 from symrnn.kernels.measuring import reference_of
 from symrnn.numerics.formats import FORMATS

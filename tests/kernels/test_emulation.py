@@ -20,7 +20,7 @@ from symrnn.equations.cells import (
 )
 from symrnn.equations.language import add, hadamard, neg, ones, subtract
 from symrnn.errors import EquationError, UnsupportedError
-from symrnn.kernels.emulate import SCHEDULES, emulate, find_schedule
+from symrnn.kernels.emulation import SCHEDULES, emulate, find_schedule
 from symrnn.kernels.schedule import Schedule, as_written
 from symrnn.kernels.torch_orders import torch_functions, torch_order
 from symrnn.networks.inputs import read_inputs
