@@ -87,7 +87,8 @@ class FloatFormat:
         $2^{\max(\lfloor\log_2|v|\rfloor, e_{\min}) - p + 1}$ for precision p:
         below the smallest normal number it is the subnormal spacing, and past the largest
         number it goes on as if there were no bound on the exponent. (Goldberg's ulp, with
-        Muller et al.'s extension to the subnormal range: Handbook of Floating-Point Arithmetic, 2.3.2.)
+        Muller et al.'s extension to the subnormal range: Handbook of Floating-Point
+        Arithmetic, 2.3.2.)
 
         >>> FORMATS["float32"].ulp_exponent(fmpq(1))
         -23
