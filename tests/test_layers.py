@@ -25,7 +25,7 @@ ROOMS = {
         latex.math latex.text latex.blocks latex.beamer latex.writer latex.pdf latex
         markdown notebook documents""",
     "equations": """
-        functions domain language cells equality program derivatives sharing equations""",
+        functions domain symbols language cells equality program derivatives sharing equations""",
     "networks": """
         network inputs layout
         sources.options sources.state_dicts sources.files sources.inputs sources.modules

@@ -56,7 +56,8 @@ from symrnn.documents.model import (
     Strong,
     Table,
 )
-from symrnn.equations.cells import Cell, x
+from symrnn.equations.cells import Cell
+from symrnn.equations.symbols import x
 from symrnn.errors import SymrnnError
 from symrnn.networks.network import Network, Place
 from symrnn.runs.arrays import Array, PackedArray

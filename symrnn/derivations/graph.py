@@ -26,7 +26,7 @@ from symrnn.documents.model import (
     Sign,
     Symbol,
 )
-from symrnn.equations.cells import x
+from symrnn.equations.symbols import x
 from symrnn.networks.network import Direction, Place
 
 __all__ = ["unrolled_graph"]

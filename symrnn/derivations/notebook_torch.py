@@ -19,20 +19,21 @@ from sympy import MatrixExpr
 from symrnn.derivations.numbers import Values
 from symrnn.derivations.selection import Gap
 from symrnn.documents.model import Block, Script
-from symrnn.equations.cells import Cell, x
+from symrnn.equations.cells import Cell
 from symrnn.equations.language import (
     Add,
     Constant,
     Elementwise,
     Hadamard,
     Matmul,
-    Named,
     Neg,
     Transpose,
     postorder,
 )
+from symrnn.equations.symbols import Named, proj_size
 from symrnn.errors import EquationError
 from symrnn.networks.network import Network, Place, array_name
+from symrnn.networks.sources.modules import torch_class
 from symrnn.numerics.exact import Exact, to_fraction
 
 __all__ = ["FUNCTIONS", "TorchCode", "speak"]
@@ -64,7 +65,7 @@ def speak(node: MatrixExpr, names: Mapping[str, str]) -> str:
     """
     match node:
         case Named():
-            return names[node.name if node != x else "x"]
+            return names[node.name]
         case Constant():
             return str(node.args[0])
         case Matmul():
@@ -96,15 +97,6 @@ def _sum(node: MatrixExpr, names: Mapping[str, str]) -> str:
 def _operand(parent: MatrixExpr, child: MatrixExpr, names: Mapping[str, str]) -> str:
     text = speak(child, names)
     return f"({text})" if isinstance(child, _TIGHT[type(parent)]) else text
-
-
-_MODULES = {
-    "RNN (tanh)": "RNN",
-    "RNN (relu)": "RNN",
-    "LSTM": "LSTM",
-    "LSTM with projection": "LSTM",
-    "GRU": "GRU",
-}
 
 
 _MOST_LITERALS = 2000  # numbers; more of them are no longer read by anyone
@@ -252,7 +244,8 @@ class TorchCode:
             steps = f"reversed({steps})"
             first, last = gap.last + 2, gap.first + 1
         cell = self.values.net.cell
-        names = {"x": "x_t"} | {f"{s}_prev": f"{s}_before" for s in cell.states}
+        names = {"x": "x_t"}
+        names |= {symbol.name: f"{s}_before" for s, symbol in cell.previous.items()}
         before = ", ".join(f"{s}_before" for s in cell.states)
         lines = [
             *(f"{s} = {s}_{first}" for s in cell.states),
@@ -271,7 +264,7 @@ class TorchCode:
         cell, suffix = self.values.net.cell, f"_{t + 1}"
         before = t + 2 if place[1] == "reverse" else t
         names = {"x": f"x_{t + 1}"}
-        names |= {f"{s}_prev": f"{s}_{before}" for s in cell.states}
+        names |= {symbol.name: f"{s}_{before}" for s, symbol in cell.previous.items()}
         lines = [f"x_{t + 1} = x[{t}]"]
         lines += self._equations(place, names, suffix)
         for line in cell.equations:
@@ -315,7 +308,7 @@ class TorchCode:
     @property
     def _module(self) -> str | None:
         net = self.values.net
-        return None if net.single_step else _MODULES.get(net.cell.name)
+        return None if net.single_step else torch_class(net.cell)
 
     def _given(self, b: int) -> str:
         """Return the initial states as torch's module takes them; nothing for zeros."""
@@ -335,10 +328,10 @@ class TorchCode:
         arguments = [f"{net.input_size}, {next(iter(_hidden(net)))}"]
         arguments += [f"num_layers={net.num_layers}"] * (net.num_layers > 1)
         arguments += ["bidirectional=True"] * net.bidirectional
-        arguments += ['nonlinearity="relu"'] * (net.cell.name == "RNN (relu)")
+        arguments += ['nonlinearity="relu"'] * (net.cell.family == "rnn_relu")
         if not any(name.startswith("b_") for name in _names(net.cell)):
             arguments.append("bias=False")
-        if net.cell.name == "LSTM with projection":
+        if proj_size in net.cell.state_sizes:
             arguments.append(f"proj_size={net.state_sizes['h']}")
         lines = [
             f"module = torch.nn.{self._module}({', '.join(arguments)})",

@@ -36,9 +36,9 @@ from symrnn.documents.model import (
     Sign,
     SignName,
 )
-from symrnn.equations.cells import x
 from symrnn.equations.domain import Interval
-from symrnn.equations.language import Matmul, Named, postorder
+from symrnn.equations.language import Matmul, postorder
+from symrnn.equations.symbols import Input, Named, Parameter, Previous
 from symrnn.errors import UndecidedError
 from symrnn.networks.network import Network, Place
 from symrnn.numerics.exact import Exact
@@ -88,7 +88,6 @@ class Results:
             closed=options.numbers == "closed",
             longest=longest_fraction(options),
         )
-        self._parameters = frozenset(trace.net.cell.parameters)
 
     # --- what is given ---
 
@@ -124,16 +123,15 @@ class Results:
 
     def node(self, place: Place, t: int, b: int, node: MatrixExpr) -> Numbers:
         """Return a node of the equations, as it is carried on."""
-        if node in self._parameters:
+        if isinstance(node, Parameter):
             return self.parameter(place, node.name)
-        if node == x and place[0] == 0:
+        if isinstance(node, Input) and place[0] == 0:
             return self.input(t, b)
-        if isinstance(node, Named) and node.name.endswith("_prev"):
-            state = node.name.removesuffix("_prev")
+        if isinstance(node, Previous):
             before = self.before(place, t, b)
             if before is None:
-                return self.initial(place, b, state)
-            return self.quantity(place, before, b, state)
+                return self.initial(place, b, node.state)
+            return self.quantity(place, before, b, node.state)
         return self._computed(place, t, b, node)
 
     def before(self, place: Place, t: int, b: int) -> int | None:
@@ -194,8 +192,8 @@ class Results:
         return trace._array(select)
 
     def _depends_on_step(self, node: MatrixExpr) -> bool:
-        leaves = {leaf for leaf in postorder(node) if isinstance(leaf, Named)}
-        return not leaves <= self._parameters
+        leaves = (leaf for leaf in postorder(node) if isinstance(leaf, Named))
+        return not all(isinstance(leaf, Parameter) for leaf in leaves)
 
     def _known(
         self, place: Place, t: int, b: int, node: MatrixExpr
@@ -248,7 +246,6 @@ class Values:
         self.shortened = False
         self.results = Results(trace, options)
         self._shown: dict[Any, Shown] = {}
-        self._parameters = frozenset(self.net.cell.parameters)
         self._names = {line.value: line.name for line in self.net.cell.equations}
         self._names |= {line.target: line.name for line in self.net.cell.equations}
 
@@ -317,22 +314,21 @@ class Values:
 
     def node(self, place: Place, t: int, b: int, node: MatrixExpr) -> Shown:
         """Return a node of the equations at a step of sequence b."""
-        if node in self._parameters:
+        if isinstance(node, Parameter):
             return self._parameter(place, node.name, turned=True)
-        if node == x and place[0] == 0:
+        if isinstance(node, Input) and place[0] == 0:
             return self.input(t, b)
-        if isinstance(node, Named) and node.name.endswith("_prev"):
-            state = node.name.removesuffix("_prev")
+        if isinstance(node, Previous):
             before = self.results.before(place, t, b)
             if before is None:
-                return self.initial(place, b, state)
-            return self.node(place, before, b, self.results.target(state))
+                return self.initial(place, b, node.state)
+            return self.node(place, before, b, self.results.target(node.state))
         key = (place, t, b, node)
         if key not in self._shown:
             origin = None
             if node in self._names:
                 origin = self._origin(self._names[node], place, t, b)
-            elif node == x:
+            elif isinstance(node, Input):
                 origin = self._origin("x", (place[0], ""), t, b)
             numbers = self.results.node(place, t, b, node)
             self._shown[key] = self._show(
@@ -353,7 +349,8 @@ class Values:
 
     def _has_units(self, node: MatrixExpr) -> bool:
         """Tell whether the rows of a node are units."""
-        return node != x and node.shape[0] in set(self.net.cell.state_sizes)
+        is_input = isinstance(node, Input)
+        return not is_input and node.shape[0] in set(self.net.cell.state_sizes)
 
     def products(self, place: Place, t: int, b: int, node: Matmul) -> Math | None:
         """Return a matrix times a vector as sums of products of two numbers.

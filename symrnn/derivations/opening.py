@@ -35,9 +35,9 @@ from symrnn.documents.model import (
     Symbol,
     Table,
 )
-from symrnn.equations.cells import x
 from symrnn.equations.functions import ElementwiseFunction
 from symrnn.equations.language import Elementwise, Hadamard, postorder
+from symrnn.equations.symbols import x
 from symrnn.networks.inputs import Inputs
 from symrnn.networks.network import Network, Place, array_name
 
@@ -69,12 +69,11 @@ _LSTM = {
 _GRU = {"r": "Reset gate", "z": "Update gate", "n": "New gate", "h": "Hidden state"}
 
 _WORDS: Mapping[str, Mapping[str, str]] = {
-    "RNN (tanh)": {"h": "Hidden state"},
-    "RNN (relu)": {"h": "Hidden state"},
-    "LSTM": _LSTM,
-    "LSTM with projection": _LSTM,
-    "GRU": _GRU,
-    "GRU (reset before)": _GRU,
+    "rnn_tanh": {"h": "Hidden state"},
+    "rnn_relu": {"h": "Hidden state"},
+    "lstm": _LSTM,
+    "gru": _GRU,
+    "gru_reset_before": _GRU,
 }
 
 FUNCTION_WORDS: Mapping[str, str] = {
@@ -82,13 +81,13 @@ FUNCTION_WORDS: Mapping[str, str] = {
 }
 
 
-def word_for(cell_name: str, quantity: str) -> str | None:
-    """Return what `quantity` is called in PyTorch's documentation of the cell.
+def word_for(family: str | None, quantity: str) -> str | None:
+    """Return what `quantity` is called in PyTorch's documentation of cells of a family.
 
-    >>> word_for("LSTM", "f"), word_for("my cell", "f")
+    >>> word_for("lstm", "f"), word_for(None, "f")
     ('Forget gate', None)
     """
-    return _WORDS.get(cell_name, {}).get(quantity)
+    return _WORDS.get(family or "", {}).get(quantity)
 
 
 _A = Symbol("a")

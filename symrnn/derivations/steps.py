@@ -35,8 +35,9 @@ from symrnn.documents.model import (
     Sign,
     Strong,
 )
-from symrnn.equations.cells import Equation, x
+from symrnn.equations.cells import Equation
 from symrnn.equations.language import Add, Matmul, Neg, operands, postorder
+from symrnn.equations.symbols import x
 from symrnn.networks.network import Place
 
 __all__ = ["sequences"]
@@ -187,7 +188,7 @@ class _Pass:
         cell = self.values.net.cell
         if len(cell.equations) == 1:
             return None
-        word = word_for(cell.name, equation.name)
+        word = word_for(cell.family, equation.name)
         kind = "State" if equation.name in cell.states else "Quantity"
         return Strong(word or kind), " ", Formula((names.symbol(equation.target),))
 

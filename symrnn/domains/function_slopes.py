@@ -19,8 +19,9 @@ from sympy import MatrixExpr
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
 from symrnn.equations.derivatives import derivative
 from symrnn.equations.functions import ElementwiseFunction
-from symrnn.equations.language import elementwise, operands, postorder, vector
+from symrnn.equations.language import elementwise, operands, postorder
 from symrnn.equations.program import Instruction, execute
+from symrnn.equations.symbols import vector
 
 __all__ = ["slope"]
 

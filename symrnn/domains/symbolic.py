@@ -25,11 +25,11 @@ from symrnn.equations.language import (
     Elementwise,
     Hadamard,
     Matmul,
-    Named,
     Neg,
     Transpose,
 )
 from symrnn.equations.sharing import share
+from symrnn.equations.symbols import Named
 from symrnn.errors import UnsupportedError
 from symrnn.networks.network import Place
 from symrnn.numerics.exact import Exact, to_fraction

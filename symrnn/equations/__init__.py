@@ -22,14 +22,8 @@ from symrnn.equations.cells import (
     find_cell,
     gru,
     gru_reset_before,
-    hidden_size,
-    input_size,
     lstm,
-    previous,
-    proj_size,
-    quantity,
     rnn,
-    x,
 )
 from symrnn.equations.derivatives import Tangent, derivative, directions, tangent
 from symrnn.equations.functions import (
@@ -43,7 +37,6 @@ from symrnn.equations.language import (
     elementwise,
     hadamard,
     matmul,
-    matrix,
     neg,
     ones,
     relu,
@@ -51,10 +44,19 @@ from symrnn.equations.language import (
     subtract,
     tanh,
     transpose,
-    vector,
     zeros,
 )
 from symrnn.equations.sharing import cse, share, unshare
+from symrnn.equations.symbols import (
+    hidden_size,
+    input_size,
+    matrix,
+    previous,
+    proj_size,
+    quantity,
+    vector,
+    x,
+)
 
 __all__ = [
     "CELLS",

@@ -20,9 +20,8 @@ import numpy as np
 from sympy import MatrixExpr
 
 from symrnn.domains.rounded import ProductOrder, Tree, TreeOrder
-from symrnn.equations.cells import Cell, hidden_size, previous, quantity, x
+from symrnn.equations.cells import Cell
 from symrnn.equations.language import (
-    Named,
     add,
     hadamard,
     matmul,
@@ -32,6 +31,7 @@ from symrnn.equations.language import (
     tanh,
     zeros,
 )
+from symrnn.equations.symbols import Named, hidden_size, previous, quantity, x
 from symrnn.errors import UnsupportedError
 from symrnn.kernels.schedule import Schedule
 from symrnn.networks.inputs import Inputs

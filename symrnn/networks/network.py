@@ -13,7 +13,8 @@ import numpy as np
 import sympy
 
 from symrnn.documents.displayed import Displayed
-from symrnn.equations.cells import Cell, hidden_size, input_size
+from symrnn.equations.cells import Cell
+from symrnn.equations.symbols import hidden_size, input_size
 from symrnn.errors import NotFiniteError, ShapeError, SourceError
 from symrnn.numerics.exact import Exact, exact_array, first_non_finite
 

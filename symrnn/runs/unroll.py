@@ -31,8 +31,8 @@ from sympy import Eq, ImmutableDenseMatrix, MatrixExpr
 
 from symrnn.documents.displayed import Displayed
 from symrnn.domains.symbolic import MatrixForm, ScalarForm, Symbols
-from symrnn.equations.cells import previous, x
-from symrnn.equations.language import Named, postorder
+from symrnn.equations.language import postorder
+from symrnn.equations.symbols import Named, x
 from symrnn.networks.inputs import Inputs, Layout, require_int
 from symrnn.networks.network import Network, Place
 from symrnn.networks.sources import load
@@ -259,8 +259,8 @@ class UnrolledStep(Displayed):
         names: dict[Any, Any] = {x: input_at(net, place[0], t)}
         for parameter in net.cell.parameters:
             names[parameter] = parameter_at(net, parameter, place)
-        for state, size in zip(net.cell.states, net.cell.state_sizes, strict=True):
-            names[previous(state, size)] = state_before(net, state, place, t)
+        for state, symbol in net.cell.previous.items():
+            names[symbol] = state_before(net, state, place, t)
         for line in net.cell.equations:
             size = int(sizes.get(line.target.shape[0], line.target.shape[0]))
             names[line.target] = quantity_at(net, line.name, size, place, t)
@@ -285,7 +285,7 @@ def parameter_at(net: Network, parameter: Named, place: Place) -> Named:
     'W_{ih}'
     """
     rows, columns = (int(net.sizes[place].get(n, n)) for n in parameter.shape)
-    latex = _decorate(net, str(parameter.args[3].name), place)
+    latex = _decorate(net, parameter.latex, place)
     return Named(f"{parameter.name}{_suffix(net, place)}", rows, columns, latex)
 
 

@@ -15,15 +15,16 @@ from symrnn.audits.explain.bound import Zonotope, bound_errors, probabilistic_un
 from symrnn.domains.dual import Dual, DualDomain
 from symrnn.domains.floating import FloatingDomain
 from symrnn.domains.rounded import ProductOrder, RoundedDomain
-from symrnn.equations.cells import Cell, hidden_size, input_size, previous, quantity, x
-from symrnn.equations.language import (
-    add,
-    hadamard,
-    matmul,
+from symrnn.equations.cells import Cell
+from symrnn.equations.language import add, hadamard, matmul, sigmoid, tanh
+from symrnn.equations.symbols import (
+    hidden_size,
+    input_size,
     matrix,
-    sigmoid,
-    tanh,
+    previous,
+    quantity,
     vector,
+    x,
 )
 from symrnn.networks.inputs import read_inputs
 from symrnn.numerics.exact import exact_array

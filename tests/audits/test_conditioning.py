@@ -10,16 +10,17 @@ import pytest
 
 import symrnn
 from symrnn.audits.explain.conditioning import condition, function_condition
-from symrnn.equations.cells import Cell, hidden_size, input_size, previous, quantity, x
+from symrnn.equations.cells import Cell
 from symrnn.equations.functions import FUNCTIONS
-from symrnn.equations.language import (
-    add,
-    hadamard,
-    matmul,
+from symrnn.equations.language import add, hadamard, matmul, sigmoid, tanh
+from symrnn.equations.symbols import (
+    hidden_size,
+    input_size,
     matrix,
-    sigmoid,
-    tanh,
+    previous,
+    quantity,
     vector,
+    x,
 )
 from symrnn.networks.inputs import read_inputs
 

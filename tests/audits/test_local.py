@@ -14,9 +14,17 @@ from hypothesis import strategies as st
 
 import symrnn
 from symrnn.domains.floating import FloatingDomain
-from symrnn.equations.cells import Cell, hidden_size, input_size, previous, quantity, x
+from symrnn.equations.cells import Cell
 from symrnn.equations.functions import FUNCTIONS
-from symrnn.equations.language import add, hadamard, matmul, matrix, tanh
+from symrnn.equations.language import add, hadamard, matmul, tanh
+from symrnn.equations.symbols import (
+    hidden_size,
+    input_size,
+    matrix,
+    previous,
+    quantity,
+    x,
+)
 from symrnn.numerics.float_arithmetic import round_array
 from symrnn.numerics.formats import FORMATS
 from tests.require import require_module

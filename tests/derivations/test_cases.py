@@ -12,27 +12,17 @@ import subprocess
 import numpy as np
 
 import symrnn
-from symrnn.equations.cells import (
-    Cell,
-    gru,
-    gru_reset_before,
+from symrnn.equations.cells import Cell, gru, gru_reset_before, lstm, rnn
+from symrnn.equations.language import add, hadamard, matmul, sigmoid, tanh
+from symrnn.equations.symbols import (
     hidden_size,
     input_size,
-    lstm,
+    matrix,
     previous,
     proj_size,
     quantity,
-    rnn,
-    x,
-)
-from symrnn.equations.language import (
-    add,
-    hadamard,
-    matmul,
-    matrix,
-    sigmoid,
-    tanh,
     vector,
+    x,
 )
 from symrnn.networks.network import Network
 from tests.require import require_module

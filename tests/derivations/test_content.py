@@ -10,24 +10,16 @@ from symrnn.derivations.equations import Names
 from symrnn.derivations.letters import Notation
 from symrnn.derivations.options import Options
 from symrnn.documents.latex.math import math
-from symrnn.equations.cells import (
-    Cell,
+from symrnn.equations.cells import Cell, rnn
+from symrnn.equations.language import add, hadamard, matmul, neg, tanh, transpose
+from symrnn.equations.symbols import (
     hidden_size,
     input_size,
+    matrix,
     previous,
     quantity,
-    rnn,
-    x,
-)
-from symrnn.equations.language import (
-    add,
-    hadamard,
-    matmul,
-    matrix,
-    neg,
-    tanh,
-    transpose,
     vector,
+    x,
 )
 from symrnn.errors import SourceError
 from symrnn.networks.network import Network

@@ -14,18 +14,9 @@ from symrnn.derivations.letters import GOODFELLOW, NAMED, Notation, read_symbol
 from symrnn.derivations.options import Options
 from symrnn.documents.latex.math import math as tex
 from symrnn.documents.model import Symbol
-from symrnn.equations.cells import (
-    Cell,
-    gru,
-    gru_reset_before,
-    input_size,
-    lstm,
-    previous,
-    quantity,
-    rnn,
-    x,
-)
-from symrnn.equations.language import add, hadamard, matmul, matrix, sigmoid
+from symrnn.equations.cells import Cell, gru, gru_reset_before, lstm, rnn
+from symrnn.equations.language import add, hadamard, matmul, sigmoid
+from symrnn.equations.symbols import input_size, matrix, previous, quantity, x
 from symrnn.errors import SourceError
 from tests.derivations.notation_cases import CELLS, INPUT, H, minimal_gated_unit
 from tests.derivations.test_cases import (

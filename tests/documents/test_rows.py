@@ -20,7 +20,7 @@ from symrnn.documents.model import (
     Number,
     Sign,
 )
-from symrnn.equations.cells import x
+from symrnn.equations.symbols import x
 from tests.derivations.notation_cases import CELLS, INPUT
 
 

@@ -19,17 +19,17 @@ from hypothesis import strategies as st
 from symrnn.domains.decimal import ByHandDomain
 from symrnn.domains.exact import ExactDomain
 from symrnn.domains.rounded import ProductOrder, RoundedDomain
-from symrnn.equations.cells import (
-    Cell,
+from symrnn.equations.cells import Cell, rnn
+from symrnn.equations.functions import FUNCTIONS
+from symrnn.equations.language import add, matmul
+from symrnn.equations.symbols import (
     hidden_size,
     input_size,
+    matrix,
     previous,
     quantity,
-    rnn,
     x,
 )
-from symrnn.equations.functions import FUNCTIONS
-from symrnn.equations.language import add, matmul, matrix
 from symrnn.errors import SourceError, UndecidedError
 from symrnn.kernels.emulation import emulate, find_schedule
 from symrnn.networks.inputs import read_inputs

@@ -13,26 +13,28 @@ from symrnn.equations.cells import (
     find_cell,
     gru,
     gru_reset_before,
-    hidden_size,
-    input_size,
     lstm,
-    previous,
-    proj_size,
-    quantity,
     rnn,
-    x,
 )
 from symrnn.equations.language import (
     add,
     hadamard,
     matmul,
-    matrix,
     ones,
     sigmoid,
     subtract,
     tanh,
     transpose,
+)
+from symrnn.equations.symbols import (
+    hidden_size,
+    input_size,
+    matrix,
+    previous,
+    proj_size,
+    quantity,
     vector,
+    x,
 )
 from symrnn.errors import EquationError
 from symrnn.networks.network import Network

@@ -15,18 +15,7 @@ from symrnn.domains.ball import BallDomain
 from symrnn.domains.exact import ExactDomain
 from symrnn.domains.mp import MpDomain
 from symrnn.domains.symbolic import ScalarForm, Symbols
-from symrnn.equations.cells import (
-    Cell,
-    find_cell,
-    gru,
-    hidden_size,
-    input_size,
-    lstm,
-    previous,
-    quantity,
-    rnn,
-    x,
-)
+from symrnn.equations.cells import Cell, find_cell, gru, lstm, rnn
 from symrnn.equations.derivatives import lower_tangent, push, tangent
 from symrnn.equations.functions import FUNCTIONS, ElementwiseFunction, sigmoid
 from symrnn.equations.language import (
@@ -34,13 +23,20 @@ from symrnn.equations.language import (
     elementwise,
     hadamard,
     matmul,
-    matrix,
     neg,
     ones,
     subtract,
-    vector,
 )
 from symrnn.equations.program import execute, lower
+from symrnn.equations.symbols import (
+    hidden_size,
+    input_size,
+    matrix,
+    previous,
+    quantity,
+    vector,
+    x,
+)
 from symrnn.errors import EquationError
 from symrnn.networks.network import Network
 from symrnn.numerics.exact import exact_array

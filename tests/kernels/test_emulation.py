@@ -8,17 +8,9 @@ import pytest
 
 from symrnn.domains.exact import ExactDomain
 from symrnn.domains.rounded import ProductOrder
-from symrnn.equations.cells import (
-    Cell,
-    find_cell,
-    gru,
-    hidden_size,
-    lstm,
-    previous,
-    quantity,
-    rnn,
-)
+from symrnn.equations.cells import Cell, find_cell, gru, lstm, rnn
 from symrnn.equations.language import add, hadamard, neg, ones, subtract
+from symrnn.equations.symbols import hidden_size, previous, quantity
 from symrnn.errors import EquationError, UnsupportedError
 from symrnn.kernels.emulation import SCHEDULES, emulate, find_schedule
 from symrnn.kernels.schedule import Schedule, as_written

@@ -11,16 +11,16 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from symrnn.equations.cells import (
-    Cell,
+from symrnn.equations.cells import Cell, lstm
+from symrnn.equations.language import add, matmul, tanh
+from symrnn.equations.symbols import (
     hidden_size,
     input_size,
-    lstm,
+    matrix,
     previous,
     quantity,
     x,
 )
-from symrnn.equations.language import add, matmul, matrix, tanh
 from symrnn.errors import EquationError, ShapeError, SourceError, UnsupportedError
 from symrnn.networks.network import Network
 from symrnn.networks.sources import load

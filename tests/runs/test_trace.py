@@ -4,26 +4,25 @@
 import numpy as np
 import pytest
 
-from symrnn.equations.cells import (
-    Cell,
-    find_cell,
-    hidden_size,
-    input_size,
-    previous,
-    quantity,
-    x,
-)
+from symrnn.equations.cells import Cell, find_cell
 from symrnn.equations.language import (
     add,
     hadamard,
     matmul,
-    matrix,
     ones,
     sigmoid,
     subtract,
     tanh,
 )
-from symrnn.equations.language import vector as column
+from symrnn.equations.symbols import (
+    hidden_size,
+    input_size,
+    matrix,
+    previous,
+    quantity,
+    x,
+)
+from symrnn.equations.symbols import vector as column
 from symrnn.errors import UndecidedError
 from symrnn.networks.network import Network
 from symrnn.numerics.formats import round_decimal

@@ -26,16 +26,10 @@ from symrnn.domains.ball import BallDomain, Balls
 from symrnn.domains.dual import Dual, DualDomain
 from symrnn.equations.cells import Cell
 from symrnn.equations.domain import Domain
-from symrnn.equations.language import (
-    Add,
-    Elementwise,
-    Hadamard,
-    Matmul,
-    Named,
-    postorder,
-)
+from symrnn.equations.language import Add, Elementwise, Hadamard, Matmul, postorder
 from symrnn.equations.language import operands as operands_of
 from symrnn.equations.program import Instruction, Program, execute, lower
+from symrnn.equations.symbols import Input, Named, Previous
 from symrnn.networks.inputs import Inputs
 from symrnn.networks.network import Network, Place
 from symrnn.runs.trace import Trace
@@ -285,10 +279,10 @@ def _below(node: Elementwise) -> Iterable[MatrixExpr]:
 def _kind(node: MatrixExpr, inside: bool) -> str:
     match node:
         case Matmul():
-            leaves = {n.name for n in postorder(node.args[1]) if isinstance(n, Named)}
-            if any(name.endswith("_prev") for name in leaves):
+            kinds = {type(leaf) for leaf in postorder(node.args[1])}
+            if Previous in kinds:
                 return "recurrent product"
-            return "input product" if "x" in leaves else "projection"
+            return "input product" if Input in kinds else "projection"
         case Elementwise():
             return "activation"
         case Hadamard():

@@ -18,8 +18,8 @@ from symrnn.derivations.numbers import Values
 from symrnn.derivations.opening import place_title
 from symrnn.derivations.options import Options
 from symrnn.documents.model import Blank, Math, Matrix, Number
-from symrnn.equations.cells import x
-from symrnn.equations.language import Constant, Named
+from symrnn.equations.language import Constant
+from symrnn.equations.symbols import Input, Parameter, Previous
 from symrnn.networks.network import Network, Place
 from symrnn.runs.trace import Trace
 
@@ -100,7 +100,7 @@ class Asked(Values):
         return found
 
     def node(self, place: Place, t: int, b: int, node: MatrixExpr) -> Shown:
-        if node == x and place[0] > 0:
+        if isinstance(node, Input) and place[0] > 0:
             return self._output_below(place[0] - 1, t, b)
         shown = super().node(place, t, b, node)
         if (place, t) not in self.asked or not self._is_computed(node):
@@ -134,11 +134,7 @@ class Asked(Values):
         return Shown(rows[0] if len(rows) == 1 else (Matrix(_column(rows)),), exact)
 
     def _is_computed(self, node: MatrixExpr) -> bool:
-        if isinstance(node, Constant) or node in self.net.cell.parameters:
-            return False
-        return node != x and not (
-            isinstance(node, Named) and node.name.endswith("_prev")
-        )
+        return not isinstance(node, (Constant, Parameter, Input, Previous))
 
     def _blank(
         self, printed: Any, place: Place, t: int, node: MatrixExpr, unit: int

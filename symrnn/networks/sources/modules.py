@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 import numpy as np
 from flint import fmpq
 
-from symrnn.equations.cells import CELLS, find_cell
+from symrnn.equations.cells import CELLS, Cell, find_cell
 from symrnn.errors import SourceError, UnsupportedError
 from symrnn.networks.network import Network, Place, array_name
 from symrnn.networks.sources.options import Options, require_package
@@ -32,7 +32,13 @@ from symrnn.networks.sources.state_dicts import read_arrays
 from symrnn.numerics.exact import Exact, to_fraction
 from symrnn.numerics.formats import find_format, nearest_float
 
-__all__ = ["is_torch_module", "load_module", "recurrent_module", "to_torch"]
+__all__ = [
+    "is_torch_module",
+    "load_module",
+    "recurrent_module",
+    "to_torch",
+    "torch_class",
+]
 
 
 LAYER_CLASSES = ("RNN", "LSTM", "GRU")
@@ -294,6 +300,11 @@ def _require_repeatable(first: dict[str, Any], second: dict[str, Any]) -> None:
 
 
 _CLASSES = {"rnn_tanh": "RNN", "rnn_relu": "RNN", "lstm": "LSTM", "gru": "GRU"}
+
+
+def torch_class(cell: Cell) -> str | None:
+    """Return the name of torch's layer for a cell, ``"LSTM"``; ``None`` if it has none."""
+    return _CLASSES.get(cell.family or "")
 
 
 def to_torch(net: Network, dtype: str | None = None) -> Any:

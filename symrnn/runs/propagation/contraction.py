@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
-from symrnn.equations.cells import input_size
 from symrnn.equations.derivatives import lower_tangent
 from symrnn.equations.language import Hadamard, Matmul
 from symrnn.equations.program import Instruction, execute
+from symrnn.equations.symbols import input_size
 from symrnn.networks.network import Network, Place
 from symrnn.numerics.elementary import Floats
 from symrnn.numerics.norms import spectral_norm_bound

@@ -44,10 +44,10 @@ from typing import NamedTuple
 import numpy as np
 
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
-from symrnn.equations.cells import input_size
 from symrnn.equations.derivatives import TangentProgram, lower_tangent
 from symrnn.equations.language import Add, Hadamard, Matmul, Neg
 from symrnn.equations.program import Instruction, execute
+from symrnn.equations.symbols import input_size
 from symrnn.errors import EquationError
 from symrnn.networks.network import Network, Place
 from symrnn.numerics.elementary import Floats
