@@ -151,7 +151,7 @@ def _activations(subject: Subject) -> dict[str, ActivationErrors]:
 
 
 def _unseen(net: Network, observed: Observed, judged: object) -> Iterator[str]:
-    for layer, direction in net.places:
+    for layer, direction in net.positions:
         if (layer, direction) in judged:  # type: ignore[operator]
             continue
         shown = (layer, direction) in observed.outputs
@@ -164,7 +164,7 @@ def _unseen(net: Network, observed: Observed, judged: object) -> Iterator[str]:
 
 
 def _layer_report(judged: Judged, subject: Subject) -> LayerReport:
-    layer, direction = judged.place
+    layer, direction = judged.position
     ratios = np.concatenate([*judged.ratios, np.empty(0, np.float32)])
     return LayerReport(
         layer=layer,
@@ -204,8 +204,8 @@ def _step_error(found: Departure | None, subject: Subject) -> StepError | None:
         location=Location(
             tensor=found.quantity,
             index=None,
-            layer=found.place[0],
-            direction=found.place[1],
+            layer=found.position.layer,
+            direction=found.position.direction,
             step=None if layout.single_step else found.step,
             batch=found.batch if layout.batched else None,
             unit=found.unit,

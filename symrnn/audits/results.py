@@ -311,7 +311,7 @@ def _arranged(trace: Trace, grid: Grid, name: str) -> Enclosed:
     order = list(inputs.order)
     if name.endswith("_n") or (net.single_step and name != net.cell.states[0]):
         state = name.removesuffix("_n")
-        finals = [trace.records[place].final[state] for place in net.places]
+        finals = [trace.records[position].final[state] for position in net.positions]
         rows = grid.layer * len(net.directions) + grid.direction
         return Enclosed(
             *(
@@ -404,7 +404,7 @@ def find_limits(
         return Limits(tolerance=tolerance)
     net, inputs = subject.net, subject.inputs
     size = sum(net.state_sizes.values())
-    if sum(n * n for n in inputs.lengths) * size**3 * len(net.places) > _BOUND_WORK:
+    if sum(n * n for n in inputs.lengths) * size**3 * len(net.positions) > _BOUND_WORK:
         return Limits(tolerance=default_tolerance(subject.format))
     domain = floating_domain(subject, accumulate)
     return Limits(trajectory=bound_errors(net, inputs, domain))
@@ -465,7 +465,7 @@ def _is_enclosed_quickly(subject: Subject) -> bool:
     if subject.format.precision > 24 or not subject.inputs.batch:
         return False
     size = sum(subject.net.state_sizes.values())
-    steps = sum(subject.inputs.lengths) * len(subject.net.places)
+    steps = sum(subject.inputs.lengths) * len(subject.net.positions)
     return steps * size**3 <= _ENCLOSED_WORK
 
 

@@ -291,12 +291,12 @@ def round_network(net: Network, target: FloatFormat) -> tuple[Network, int]:
     (0.333984375, 1)
     """
     rounded = {
-        place: {name: round_array(values, target) for name, values in arrays.items()}
-        for place, arrays in net.parameters.items()
+        position: {name: round_array(values, target) for name, values in arrays.items()}
+        for position, arrays in net.parameters.items()
     }
     changed = sum(
-        int(np.count_nonzero(values != rounded[place][name]))
-        for place, arrays in net.parameters.items()
+        int(np.count_nonzero(values != rounded[position][name]))
+        for position, arrays in net.parameters.items()
         for name, values in arrays.items()
     )
     return replace(net, parameters=rounded, dtype=target.name), changed
@@ -306,7 +306,8 @@ def _cut_offs(net: Network) -> list[Network]:
     """Return the network cut off after each layer."""
     return [
         replace(
-            net, parameters={p: a for p, a in net.parameters.items() if p[0] <= layer}
+            net,
+            parameters={p: a for p, a in net.parameters.items() if p.layer <= layer},
         )
         for layer in range(net.num_layers)
     ]
@@ -315,7 +316,7 @@ def _cut_offs(net: Network) -> list[Network]:
 def _first_states(inputs: Inputs, net: Network) -> Inputs:
     if inputs.states is None:
         return inputs
-    rows = len(net.places)
+    rows = len(net.positions)
     states = {name: values[:rows] for name, values in inputs.states.items()}
     return replace(inputs, states=states)
 

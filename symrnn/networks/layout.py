@@ -138,7 +138,7 @@ def result_shapes(net: Network, inputs: Inputs) -> dict[str, tuple[int, ...]]:
         shape = (sum(inputs.widths), net.output_size)
     elif layout.batched and layout.batch_first:
         shape = (inputs.batch, inputs.time, net.output_size)
-    rows = len(net.places)
+    rows = len(net.positions)
     return {"output": shape} | {f"{s}_n": (rows, *batch, n) for s, n in sizes.items()}
 
 
@@ -193,7 +193,7 @@ def _output_arrangement(
 
 
 def _state_grid(net: Network, inputs: Inputs, tensor: str, size: int) -> Grid:
-    row, batch, unit = np.indices((len(net.places), inputs.batch, size))
+    row, batch, unit = np.indices((len(net.positions), inputs.batch, size))
     layer, direction = row // len(net.directions), row % len(net.directions)
     last = np.array(inputs.lengths, dtype=np.int64)[batch] - 1
     keep = slice(None) if inputs.layout.batched else 0
