@@ -39,7 +39,7 @@ from symrnn.audits.tolerance import (
 )
 from symrnn.domains.enclosure import Enclosed
 from symrnn.errors import UndecidedError
-from symrnn.networks.layout import Grid
+from symrnn.networks.layout import Grid, result_states
 from symrnn.networks.network import DIRECTIONS
 from symrnn.numerics.float_arithmetic import round_array
 from symrnn.numerics.formats import (
@@ -309,9 +309,9 @@ def _arranged(trace: Trace, grid: Grid, name: str) -> Enclosed:
     """Return enclosures in the shape of a result; what is padding is exactly 0."""
     inputs, net = trace.inputs, trace.net
     order = list(inputs.order)
-    if name.endswith("_n") or (net.single_step and name != net.cell.states[0]):
-        state = name.removesuffix("_n")
-        finals = [trace.records[position].final[state] for position in net.positions]
+    states = result_states(net)
+    if name != next(iter(states)):
+        finals = [trace.records[p].final[states[name]] for p in net.positions]
         rows = grid.layer * len(net.directions) + grid.direction
         return Enclosed(
             *(
@@ -471,7 +471,7 @@ def _is_enclosed_quickly(subject: Subject) -> bool:
 
 def exact_values(trace: Trace, name: str) -> Array:
     """Return what a run gave for a result, by its name among a subject's."""
-    if name != "output":
-        return trace.state(name.removesuffix("_n"))
+    if trace.net.single_step or name != "output":
+        return trace.state(result_states(trace.net)[name])
     output = trace.output
     return output.data if isinstance(output, PackedArray) else output

@@ -13,7 +13,14 @@ import numpy.typing as npt
 from symrnn.networks.inputs import Inputs
 from symrnn.networks.network import DIRECTIONS, Network
 
-__all__ = ["Grid", "Location", "result_grids", "result_names", "result_shapes"]
+__all__ = [
+    "Grid",
+    "Location",
+    "result_grids",
+    "result_names",
+    "result_shapes",
+    "result_states",
+]
 
 Ints = npt.NDArray[np.int64]
 
@@ -115,9 +122,20 @@ def result_names(net: Network) -> tuple[str, ...]:
     >>> result_names(load({"weight_ih_l0": [[1]] * 4, "weight_hh_l0": [[1]] * 4}))
     ('output', 'h_n', 'c_n')
     """
+    return tuple(result_states(net))
+
+
+def result_states(net: Network) -> dict[str, str]:
+    """Return the state that each result is of, by name; the first shows it at every step.
+
+    >>> from symrnn import load
+    >>> result_states(load({"weight_ih_l0": [[1]] * 4, "weight_hh_l0": [[1]] * 4}))
+    {'output': 'h', 'h_n': 'h', 'c_n': 'c'}
+    """
+    states = net.cell.states
     if net.single_step:
-        return tuple(net.cell.states)
-    return ("output", *(f"{state}_n" for state in net.cell.states))
+        return {state: state for state in states}
+    return {"output": states[0]} | {f"{state}_n": state for state in states}
 
 
 def result_shapes(net: Network, inputs: Inputs) -> dict[str, tuple[int, ...]]:

@@ -57,7 +57,7 @@ from symrnn.domains.floating_sets import Floating
 from symrnn.equations.domain import Domain
 from symrnn.equations.program import Program, execute, lower
 from symrnn.networks.inputs import Inputs, Layout, one_sequence
-from symrnn.networks.layout import result_grids
+from symrnn.networks.layout import result_grids, result_states
 from symrnn.networks.network import DIRECTIONS, FIRST, Network, Position
 from symrnn.numerics.upward import TINY, gamma
 
@@ -211,15 +211,14 @@ class ErrorBound:
     def results(self) -> dict[str, Floats]:
         """Return bounds in torch's shapes by name: ``output``, ``h_n``, …; 0 for padding."""
         found = {}
-        first = self.net.cell.states[0]
+        states = result_states(self.net)
         for name, grid in result_grids(self.net, self.inputs).items():
-            state = first if name == "output" else name.removesuffix("_n")
             values = np.zeros(grid.shape)
             for position in self.net.positions:
                 here = (grid.layer == position.layer) & ~grid.padding
                 here &= grid.direction == DIRECTIONS.index(position.direction)
                 where = grid.step[here], grid.batch[here], grid.unit[here]
-                values[here] = self.states[position][state][where]
+                values[here] = self.states[position][states[name]][where]
             found[name] = values
         return found
 
