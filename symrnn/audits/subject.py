@@ -51,6 +51,7 @@ class Subject:
         values: The outputs by name, float64 in torch's shapes.
         environment: What it ran in.
         notes: What a reader must know.
+        rounded: Whether the inputs are not those that were given, but rounded.
         inner: The outputs of the layers below the last, from the first on, as far as
             they are known; shaped as the output.
         kernel: Which code computed its activations; see `symrnn.kernels.environment`.
@@ -66,6 +67,7 @@ class Subject:
     values: dict[str, npt.NDArray[np.float64]]
     environment: Environment
     notes: tuple[str, ...]
+    rounded: bool = False
     inner: tuple[npt.NDArray[np.float64], ...] = ()
     kernel: str = "elementwise"
     original: tuple[Network, Inputs] | None = None
@@ -250,6 +252,7 @@ def run_emulated(
         if isinstance(schedule, str):
             schedule = find_schedule(schedule, net.cell)
         inputs, notes = round_inputs(given, target)
+        inputs_rounded = bool(notes)
         rounded, changed = round_network(net, target)
         results = [
             _results(part, _first_states(inputs, part), target, schedule)
@@ -276,6 +279,7 @@ def run_emulated(
             symrnn=__version__, python=platform.python_version(), dtype=target.name
         ),
         notes=notes,
+        rounded=inputs_rounded,
         accumulate=schedule.accumulation(target) if schedule else None,
     )
 

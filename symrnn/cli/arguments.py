@@ -232,5 +232,4 @@ def audit_in_torch(
             "values are those for the rounded ones"
         )
         report = replace(report, notes=(note, *report.notes))
-    rounded = any("rounded" in note for note in report.notes)
-    return report, None if rounded else module
+    return report, None if report.rounded or any(changed) else module

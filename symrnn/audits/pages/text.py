@@ -94,7 +94,7 @@ def _parts(report: Findings) -> Iterator[RenderableType]:
     yield from _elements(report)
     if report.unseen:
         yield from _heading("Could not be judged")
-        yield from (_indented(_text(text)) for text in report.unseen)
+        yield from (_indented(_text(str(one))) for one in report.unseen)
     for section in report.explanation:
         yield from _section(section)
     yield Text()

@@ -102,8 +102,8 @@ def _held(report: Findings) -> str:
     if unjudged:
         parts.append(f"states that could not be judged: {unjudged:,}")
     if report.unseen:
-        places = "; ".join(text.partition(":")[0] for text in report.unseen)
-        parts.append(f"not judged: {places}")
+        positions = "; ".join(str(one.position) for one in report.unseen)
+        parts.append(f"not judged: {positions}")
     derived = steps or report.tolerance is None
     return (
         f"{'explained by rounding' if derived else 'in tolerance'}: {'; '.join(parts)}"
