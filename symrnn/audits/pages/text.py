@@ -19,13 +19,13 @@ from symrnn.audits.pages.wording import (
     LAYER_HEADINGS,
     RESULT_HEADINGS,
     cell_text,
+    deciding_numbers,
     element_rows,
     headline,
     layer_rows,
     named_elements,
     printable,
     result_rows,
-    sentence,
 )
 
 __all__ = ["print_report", "renderable", "report_text"]
@@ -79,10 +79,10 @@ def renderable(report: Findings) -> RenderableType:
 
 def _parts(report: Findings) -> Iterator[RenderableType]:
     colour = "bold green" if report.passed else "bold red"
-    first, whole = headline(report), sentence(report)
-    yield _text(first, colour)
-    if whole != first:
-        yield _indented(_text(whole[len(first) + 2 :], colour))
+    yield _text(headline(report), colour)
+    numbers = deciding_numbers(report)
+    if numbers:
+        yield _indented(_text(numbers, colour))
     yield _indented(_text(f"{report.subject}: {report.network}, {report.dtype}"))
     yield from (_indented(_text(f"not finite: {cause}")) for cause in report.causes)
     if report.layers:

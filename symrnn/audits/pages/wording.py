@@ -22,6 +22,7 @@ __all__ = [
     "LAYER_HEADINGS",
     "RESULT_HEADINGS",
     "cell_text",
+    "deciding_numbers",
     "details",
     "element_rows",
     "headline",
@@ -54,8 +55,13 @@ def sentence(report: Findings) -> str:
     ... )
     'not finite: input x at step 1 is nan'
     """
+    return ": ".join(filter(None, (headline(report), deciding_numbers(report))))
+
+
+def deciding_numbers(report: Findings) -> str:
+    """Return the numbers that decide; empty where the headline is all there is to say."""
     found = _decisive(report)
-    return headline(report) + ("" if found is None else f": {details(found)}")
+    return "" if found is None else details(found)
 
 
 def headline(report: Findings) -> str:
