@@ -459,6 +459,6 @@ class WideBallDomain(BallDomain):
         super().__init__(precision)
         self.radius = radius
 
-    def parameter(self, name: str, values: Any, place: tuple[int, str]) -> Balls:
+    def parameter(self, name: str, values: Any, position: tuple[int, str]) -> Balls:
         error = arb(0, self.radius)
         return self.matrix(values).map(lambda ball: ball + error)

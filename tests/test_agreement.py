@@ -108,16 +108,16 @@ def test_named_quantities_contain_the_oracle(case):
     """Every gate, state and pre-activation of every step is where torch has it."""
     trace = ball_trace(case)
     for b, expected in enumerate(oracle(case)):
-        for place, quantities in expected.steps.items():
-            step = trace[place]
+        for position, quantities in expected.steps.items():
+            step = trace[position]
             assert set(step.names) == set(quantities)
             for name, values in quantities.items():
                 intervals = step[name].intervals()
                 row = intervals if intervals.ndim == 1 else intervals[b]
                 assert len(values) == len(row)
                 for interval, value in zip(row, values, strict=True):
-                    assert contains(interval, value, ORACLE), (place, name)
-                    assert width(interval) < Fraction(1, 10**25), (place, name)
+                    assert contains(interval, value, ORACLE), (position, name)
+                    assert width(interval) < Fraction(1, 10**25), (position, name)
 
 
 @each_case

@@ -230,6 +230,7 @@ def _report(
         unseen=() if steps is None else steps.unseen,
         causes=causes,
         notes=(*subject.notes, *remark(causes, tensors, steps, limits)),
+        rounded=subject.rounded,
         statements=tuple(state(subject.environment, limits, steps, tensors)),
         explanation=(
             tuple(explain_errors(subject, accumulate, max_precision, limits.trajectory))

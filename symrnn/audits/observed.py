@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn.networks.inputs import Inputs
-from symrnn.networks.network import Network, Place
+from symrnn.networks.layout import result_states
+from symrnn.networks.network import Network, Position
 
 __all__ = ["Observed", "count_padding", "observe"]
 
@@ -28,8 +29,8 @@ class Observed:
         finals: Last states, by (layer, direction) and state: (batch, size).
     """
 
-    outputs: Mapping[Place, Floats]
-    finals: Mapping[tuple[Place, str], Floats]
+    outputs: Mapping[Position, Floats]
+    finals: Mapping[tuple[Position, str], Floats]
 
 
 def observe(
@@ -53,21 +54,21 @@ def observe(
     >>> observe(net, inputs, {"output": np.ones((2, 1))}).outputs[0, "forward"].shape
     (2, 1, 1)
     """
-    first = net.cell.states[0]
-    outputs: dict[Place, Floats] = {}
-    finals: dict[tuple[Place, str], Floats] = {}
-    shown = [v for n, v in values.items() if n in ("output", first)]
-    last = net.num_layers - 1
-    for layer, array in [*enumerate(inner), *((last, v) for v in shown)]:
+    states = result_states(net)
+    first = next(iter(states))
+    outputs: dict[Position, Floats] = {}
+    finals: dict[tuple[Position, str], Floats] = {}
+    shown = [(net.num_layers - 1, values[first])] if first in values else []
+    for layer, array in [*enumerate(inner), *shown]:
         steps = _steps_first(inputs, array)
         parts = np.split(steps, len(net.directions), axis=2)
-        outputs |= {(layer, d): p for d, p in zip(net.directions, parts, strict=True)}
+        outputs |= zip(net.layer(layer), parts, strict=True)
     for name, array in values.items():
-        if name not in ("output", first):  # a single step's h is shown already
-            state = name.removesuffix("_n")
+        if name != first:
+            state = states[name]
             size = net.state_sizes[state]
-            rows = array.reshape(len(net.places), inputs.batch, size)
-            finals |= {(p, state): r for p, r in zip(net.places, rows, strict=True)}
+            rows = array.reshape(len(net.positions), inputs.batch, size)
+            finals |= {(p, state): r for p, r in zip(net.positions, rows, strict=True)}
     return Observed(outputs=outputs, finals=finals)
 
 

@@ -51,6 +51,7 @@ class Subject:
         values: The outputs by name, float64 in torch's shapes.
         environment: What it ran in.
         notes: What a reader must know.
+        rounded: Whether the inputs are not those that were given, but rounded.
         inner: The outputs of the layers below the last, from the first on, as far as
             they are known; shaped as the output.
         kernel: Which code computed its activations; see `symrnn.kernels.environment`.
@@ -66,6 +67,7 @@ class Subject:
     values: dict[str, npt.NDArray[np.float64]]
     environment: Environment
     notes: tuple[str, ...]
+    rounded: bool = False
     inner: tuple[npt.NDArray[np.float64], ...] = ()
     kernel: str = "elementwise"
     original: tuple[Network, Inputs] | None = None
@@ -250,6 +252,7 @@ def run_emulated(
         if isinstance(schedule, str):
             schedule = find_schedule(schedule, net.cell)
         inputs, notes = round_inputs(given, target)
+        inputs_rounded = bool(notes)
         rounded, changed = round_network(net, target)
         results = [
             _results(part, _first_states(inputs, part), target, schedule)
@@ -276,6 +279,7 @@ def run_emulated(
             symrnn=__version__, python=platform.python_version(), dtype=target.name
         ),
         notes=notes,
+        rounded=inputs_rounded,
         accumulate=schedule.accumulation(target) if schedule else None,
     )
 
@@ -291,12 +295,12 @@ def round_network(net: Network, target: FloatFormat) -> tuple[Network, int]:
     (0.333984375, 1)
     """
     rounded = {
-        place: {name: round_array(values, target) for name, values in arrays.items()}
-        for place, arrays in net.parameters.items()
+        position: {name: round_array(values, target) for name, values in arrays.items()}
+        for position, arrays in net.parameters.items()
     }
     changed = sum(
-        int(np.count_nonzero(values != rounded[place][name]))
-        for place, arrays in net.parameters.items()
+        int(np.count_nonzero(values != rounded[position][name]))
+        for position, arrays in net.parameters.items()
         for name, values in arrays.items()
     )
     return replace(net, parameters=rounded, dtype=target.name), changed
@@ -306,7 +310,8 @@ def _cut_offs(net: Network) -> list[Network]:
     """Return the network cut off after each layer."""
     return [
         replace(
-            net, parameters={p: a for p, a in net.parameters.items() if p[0] <= layer}
+            net,
+            parameters={p: a for p, a in net.parameters.items() if p.layer <= layer},
         )
         for layer in range(net.num_layers)
     ]
@@ -315,7 +320,7 @@ def _cut_offs(net: Network) -> list[Network]:
 def _first_states(inputs: Inputs, net: Network) -> Inputs:
     if inputs.states is None:
         return inputs
-    rows = len(net.places)
+    rows = len(net.positions)
     states = {name: values[:rows] for name, values in inputs.states.items()}
     return replace(inputs, states=states)
 

@@ -92,6 +92,7 @@ def run_torch(
         kernel=_kernel(module, net, inputs, environment, ragged=ragged),
         environment=environment,
         notes=(*notes, *changed),
+        rounded=bool(notes),
     )
 
 
@@ -254,8 +255,10 @@ def _cut_off(module: Any, layers: int) -> Any:
 def _kernel(
     module: Any, net: Network, inputs: Inputs, environment: Environment, *, ragged: bool
 ) -> str:
+    import torch
+
     return layer_kernel(
-        "lstm" if "LSTM" in type(module).__name__ else "other",
+        "lstm" if isinstance(module, (torch.nn.LSTM, torch.nn.LSTMCell)) else "other",
         find_format(environment.dtype),
         grad=environment.grad_mode == "grad",
         onednn=bool(environment.onednn) and environment.device == "cpu",

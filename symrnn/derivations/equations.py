@@ -32,7 +32,7 @@ from symrnn.equations.language import (
 )
 from symrnn.equations.symbols import Input, Named, Parameter, Previous
 from symrnn.errors import EquationError
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Direction, Network, Position
 
 __all__ = ["Names", "Shown", "bracketed", "spell"]
 
@@ -80,20 +80,20 @@ class Names:
 
     @classmethod
     def at(
-        cls, net: Network, notation: Notation, place: Place, t: int | None = None
+        cls, net: Network, notation: Notation, position: Position, t: int | None = None
     ) -> Names:
         """Return the names at a layer, direction and step t (from 0), or any step."""
-        layer, direction = place
-        back = direction == "reverse"
+        layer, direction = position
+        back = direction is Direction.REVERSE
         return cls(
             cell=net.cell,
             notation=notation,
             layer=f"({layer + 1})" if net.num_layers > 1 else "",
             arrow=("left" if back else "right") if net.bidirectional else "",
             now="t" if t is None else str(t + 1),
-            before=("t+1" if back else "t-1")
+            before=f"t{-direction.stride:+}"
             if t is None
-            else str(t + 2 if back else t),
+            else str(direction.before(t) + 1),
         )
 
     def symbol(self, name: Named) -> Symbol:

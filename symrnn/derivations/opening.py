@@ -39,7 +39,7 @@ from symrnn.equations.functions import ElementwiseFunction
 from symrnn.equations.language import Elementwise, Hadamard, postorder
 from symrnn.equations.symbols import x
 from symrnn.networks.inputs import Inputs
-from symrnn.networks.network import Network, Place, array_name
+from symrnn.networks.network import FIRST, Network, Position, array_name
 
 __all__ = [
     "FUNCTION_WORDS",
@@ -49,7 +49,7 @@ __all__ = [
     "equal",
     "network_equations",
     "opening",
-    "place_title",
+    "position_title",
     "shape_text",
     "word_for",
 ]
@@ -127,11 +127,10 @@ def equal(left: Math, value: Shown) -> Math:
     return (*left, Sign("equals" if value.exact else "approx"), *value.math)
 
 
-def place_title(net: Network, place: Place) -> str:
+def position_title(net: Network, position: Position) -> str:
     """Return what to call a layer and direction, where there is more than one."""
-    layer, direction = place
-    parts = [f"layer {layer + 1}"] if net.num_layers > 1 else []
-    parts += [f"{direction} direction"] if net.bidirectional else []
+    parts = [f"layer {position.layer + 1}"] if net.num_layers > 1 else []
+    parts += [f"{position.direction} direction"] if net.bidirectional else []
     title = ", ".join(parts)
     return title[:1].upper() + title[1:]
 
@@ -352,21 +351,21 @@ def _parameters(values: Values) -> Iterator[Block]:
             )
         )
     yield _storage(values)
-    shown = values.selection.places
-    for place in shown:
-        title = place_title(net, place)
+    shown = values.selection.positions
+    for position in shown:
+        title = position_title(net, position)
         if title:
             yield Heading(3, (title,))
         else:
             yield Paragraph(("Their values:",), leads=True)
-        names = values.names(place)
+        names = values.names(position)
         matrices: list[Math] = []
         vectors: list[Math] = []
         for p in net.cell.parameters:
-            formula = equal((names.symbol(p),), values.parameter(place, p.name))
+            formula = equal((names.symbol(p),), values.parameter(position, p.name))
             (vectors if p.shape[1] == 1 else matrices).append(formula)
         yield Display((*pack(matrices), *pack(vectors)))
-    if len(shown) < len(net.places):
+    if len(shown) < len(net.positions):
         yield Paragraph(
             ("The parameters of other layers and directions are left out.",)
         )
@@ -378,9 +377,9 @@ def _storage(values: Values) -> Table:
     symbols = {p.name: names.symbol(p) for p in net.cell.parameters}
     rows = []
     for array, members in net.cell.stacking.items():
-        name = array_name(array, (0, "forward"), single_step=net.single_step)
-        height = sum(net.parameters[0, "forward"][m].shape[0] for m in members)
-        columns = net.parameters[0, "forward"][members[0]].shape[1]
+        name = array_name(array, FIRST, single_step=net.single_step)
+        height = sum(net.parameters[FIRST][m].shape[0] for m in members)
+        columns = net.parameters[FIRST][members[0]].shape[1]
         vector = (
             next(p for p in net.cell.parameters if p.name == members[0]).shape[1] == 1
         )

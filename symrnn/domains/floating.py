@@ -141,7 +141,9 @@ class FloatingDomain(Domain[Floating]):
         found = EnclosureDomain().matrix(values)
         return self.atom(found.mid, found.rad if np.any(found.rad) else None)
 
-    def parameter(self, name: str, values: Exact, place: tuple[int, str]) -> Floating:
+    def parameter(
+        self, name: str, values: Exact, position: tuple[int, str]
+    ) -> Floating:
         """Take a parameter; the subject holds it rounded to its format."""
         value = self.matrix(values)
         if value.rad is not None or np.any(_rounded_off(value.mid, self.target)):

@@ -354,7 +354,7 @@ def push(
         parameters: The parameters by name.
         at: The point: ``"x"`` and the states before the step, (features × 1).
         seeds: The tangents of what the program varies, (features × directions).
-        sizes: What the size symbols stand for: ``net.sizes[place]``.
+        sizes: What the size symbols stand for: ``net.sizes[position]``.
 
     Returns:
         The quantities of the step, and the tangents of those whose tangent is not zero.

@@ -204,8 +204,8 @@ def test_the_worst_that_the_model_allows(kind):
     net = network(kind, seed=7)
     # All numbers are float16's, so that nothing but operations is rounded.
     half = {
-        place: {n: a.astype(np.float16).astype(float) for n, a in arrays.items()}
-        for place, arrays in net.parameters.items()
+        position: {n: a.astype(np.float16).astype(float) for n, a in arrays.items()}
+        for position, arrays in net.parameters.items()
     }
     net = symrnn.Network(cell=net.cell, parameters=half)
     given = np.random.default_rng(8).normal(size=(8, 3)).astype(np.float16)

@@ -130,16 +130,16 @@ def test_no_two_names_are_written_alike(name, notation):
     net = CELLS[name]()
     chosen = Notation.of(net.cell, Options(notation=notation))
     seen = {}
-    for place in net.places:
+    for position in net.positions:
         for t in range(3):
-            names = Names.at(net, chosen, place, t)
+            names = Names.at(net, chosen, position, t)
             for p in net.cell.parameters:
-                key = (p.name, *place)
+                key = (p.name, *position)
                 assert key == seen.setdefault(tex((names.symbol(p),)), key)
             for line in net.cell.equations:
-                key = (line.name, *place, t)
+                key = (line.name, *position, t)
                 assert key == seen.setdefault(tex((names.symbol(line.target),)), key)
-            key = ("x", place[0], t)
+            key = ("x", position[0], t)
             assert key == seen.setdefault(tex((names.symbol(x),)), key)
 
 

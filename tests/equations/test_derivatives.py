@@ -61,7 +61,7 @@ def random_network(kind, hidden=H, size=I, seed=0):
 
 def jacobian(net, domain, at, wrt):
     """Return d(states)/d(wrt) as a matrix of the domain's elements, states stacked."""
-    place = (0, "forward")
+    position = (0, "forward")
     sizes = {"x": net.input_size, **net.state_sizes}
     total, start, seeds = sum(sizes[n] for n in wrt), 0, {}
     for name in wrt:
@@ -72,10 +72,10 @@ def jacobian(net, domain, at, wrt):
         _, tangents = push(
             domain,
             lower_tangent(net.cell, tuple(wrt)),
-            {n: domain.matrix(a) for n, a in net.parameters[place].items()},
+            {n: domain.matrix(a) for n, a in net.parameters[position].items()},
             {n: domain.matrix(exact_array(v)) for n, v in at.items()},
             {n: domain.matrix(v) for n, v in seeds.items()},
-            net.sizes[place],
+            net.sizes[position],
         )
         return [row for s in net.cell.states for row in domain.rows(tangents[s])]
 
@@ -192,10 +192,10 @@ def test_a_piecewise_linear_cell_moves_along_its_tangent(numbers, seed):
 def test_batches_of_one_direction_are_pushed_at_once():
     """Values (features × sequences) with a tangent for each sequence work too."""
     net, _ = random_network("gru")
-    domain, place = MpDomain(60), (0, "forward")
+    domain, position = MpDomain(60), (0, "forward")
     points = [random_point(net, seed) for seed in range(3)]
     moves = [random_point(net, seed) for seed in range(3, 6)]
-    parameters = {n: domain.matrix(a) for n, a in net.parameters[place].items()}
+    parameters = {n: domain.matrix(a) for n, a in net.parameters[position].items()}
 
     def pushed(points, moves):
         def side_by_side(parts):
@@ -209,7 +209,7 @@ def test_batches_of_one_direction_are_pushed_at_once():
             parameters,
             side_by_side(points),
             side_by_side(moves),
-            net.sizes[place],
+            net.sizes[position],
         )[1]["h"]
 
     together = pushed(points, moves)

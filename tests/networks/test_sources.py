@@ -586,9 +586,9 @@ def test_compiled_module():
 def assert_same(expected, actual):
     assert expected.cell == actual.cell
     assert expected.single_step == actual.single_step
-    for place, arrays in expected.parameters.items():
+    for position, arrays in expected.parameters.items():
         for name, values in arrays.items():
-            np.testing.assert_array_equal(values, actual.parameters[place][name])
+            np.testing.assert_array_equal(values, actual.parameters[position][name])
 
 
 @pytest.mark.parametrize(("kind", "options"), list(every_option()))

@@ -80,7 +80,7 @@ def test_unknown_quantities_list_the_known_ones():
 
 
 @pytest.mark.parametrize(
-    "place",
+    "key",
     [
         (1, "forward", 0),
         (0, "reverse", 0),
@@ -90,11 +90,11 @@ def test_unknown_quantities_list_the_known_ones():
         3,
     ],
 )
-def test_places_that_are_not_there(place):
+def test_keys_that_are_not_there(key):
     """The message says which layers, directions and steps there are."""
     message = r"layer < 1, direction in \('forward',\), step < 4, got"
     with pytest.raises(IndexError, match=message):
-        evaluate(network(), X)[place]
+        evaluate(network(), X)[key]
 
 
 def test_steps_and_layers_count_from_the_end_too():
@@ -115,7 +115,7 @@ def test_previous_states_chain_the_steps(kind):
         np.random.default_rng(8).uniform(-1, 1, (rows, 3, 2)) for _ in net.cell.states
     ]
     trace = evaluate(net, X, tuple(hx), lengths=lengths)
-    for row, (_, direction) in enumerate(net.places):
+    for row, (_, direction) in enumerate(net.positions):
         for state, initial in zip(net.cell.states, hx, strict=True):
             for b, length in enumerate(lengths):
                 order = range(length)

@@ -59,7 +59,7 @@ def test_every_form_has_the_value_of_the_network(kind, bidirectional):
     values, x = inputs_of(unrolled)
     trace = symrnn.evaluate(net, x)
     for step in unrolled:
-        layer, direction = step.place
+        layer, direction = step.position
         expected = trace[layer, direction, step.t].h.decimal(25)
         scalar = step.substituted("h").subs(unrolled.values | values)
         for value, digits in zip(scalar, expected, strict=True):
@@ -190,14 +190,14 @@ def test_a_replaced_rule_is_not_remembered():
 
 
 @pytest.mark.parametrize(
-    "place", [(1, "forward", 0), (0, "reverse", 0), (0, "forward", 9), 3]
+    "key", [(1, "forward", 0), (0, "reverse", 0), (0, "forward", 9), 3]
 )
-def test_a_place_that_is_not_there_is_refused(place):
+def test_a_key_that_is_not_there_is_refused(key):
     """The message says what there is."""
     with pytest.raises(
         IndexError, match=r"layer < 1, direction in \('forward',\), step < 2"
     ):
-        symrnn.unroll(make("gru"), 2)[place]
+        symrnn.unroll(make("gru"), 2)[key]
 
 
 @pytest.mark.parametrize("steps", [0, -1, 1.5, True, "2"])

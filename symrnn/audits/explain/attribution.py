@@ -244,14 +244,14 @@ def attribute_observed(
     net.require_finite()
     inputs.require_finite()
     last = net.num_layers - 1
-    if any((last, direction) not in observed.outputs for direction in net.directions):
+    if any(p not in observed.outputs for p in net.layer(last)):
         raise ShapeError("the outputs of the last layer are needed, at every step")
     shadow = shadow_domain(find_emulated_format(format).precision)
 
     def subject(one: Inputs, b: int) -> Subject:
         states = {
-            (place, net.cell.states[0]): values[: one.time, b]
-            for place, values in observed.outputs.items()
+            (position, net.cell.states[0]): values[: one.time, b]
+            for position, values in observed.outputs.items()
         }
         return Seen(net, states, shadow)
 

@@ -46,7 +46,7 @@ def explain(
     yield explain_bound(known or bound_errors(net, inputs, domain))
     yield explain_conditioning(condition(net, inputs))
     observed = observe(net, inputs, subject.values, subject.inner)
-    shown = {(net.num_layers - 1, d) for d in net.directions} <= set(observed.outputs)
+    shown = set(net.layer(net.num_layers - 1)) <= set(observed.outputs)
     try:
         if shown:
             found = attribute_observed(
@@ -175,10 +175,10 @@ def explain_bound(found: ErrorBound) -> Section:
     """
     net = found.net
     largest = {
-        (*place, state): np.fmax.reduce(
+        (*position, state): np.fmax.reduce(
             values.reshape(len(values), -1), axis=1, initial=0
         )
-        for place, states in found.states.items()
+        for position, states in found.states.items()
         for state, values in states.items()
     }
     text = (

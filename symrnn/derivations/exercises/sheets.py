@@ -347,8 +347,8 @@ def _entry(answer: Answer, digits: int) -> dict[str, Any]:
     return {
         "key": answer.key,
         "node": answer.node,
-        "layer": answer.place[0] + 1,
-        "direction": answer.place[1],
+        "layer": answer.position.layer + 1,
+        "direction": answer.position.direction,
         "step": answer.step,
         "unit": answer.unit,
         "places": digits,

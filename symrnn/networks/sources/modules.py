@@ -26,7 +26,7 @@ from flint import fmpq
 
 from symrnn.equations.cells import CELLS, Cell, find_cell
 from symrnn.errors import SourceError, UnsupportedError
-from symrnn.networks.network import Network, Place, array_name
+from symrnn.networks.network import Network, Position, array_name
 from symrnn.networks.sources.options import Options, require_package
 from symrnn.networks.sources.state_dicts import read_arrays
 from symrnn.numerics.exact import Exact, to_fraction
@@ -350,10 +350,10 @@ def to_torch(net: Network, dtype: str | None = None) -> Any:
                 **options,
             )
     state = {
-        array_name(array, place, single_step=net.single_step): torch.from_numpy(
-            _rounded(_stack(net, place, members), target)
+        array_name(array, position, single_step=net.single_step): torch.from_numpy(
+            _rounded(_stack(net, position, members), target)
         ).to(options["dtype"])
-        for place in net.places
+        for position in net.positions
         for array, members in net.cell.stacking.items()
     }
     module.load_state_dict(
@@ -376,8 +376,8 @@ def _find(net: Network) -> tuple[str, bool]:
     )
 
 
-def _stack(net: Network, place: Place, members: tuple[str, ...]) -> Exact:
-    return np.concatenate([net.parameters[place][member] for member in members])
+def _stack(net: Network, position: Position, members: tuple[str, ...]) -> Exact:
+    return np.concatenate([net.parameters[position][member] for member in members])
 
 
 def _rounded(values: Exact, dtype: str) -> np.ndarray[Any, np.dtype[np.float64]]:

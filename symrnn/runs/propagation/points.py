@@ -26,7 +26,7 @@ from flint import arb
 from symrnn.domains.ball import BallDomain, Balls
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
 from symrnn.equations.functions import FUNCTIONS, ElementwiseFunction
-from symrnn.networks.network import Place
+from symrnn.networks.network import Position
 from symrnn.numerics.elementary import Floats
 from symrnn.numerics.exact import Exact
 from symrnn.numerics.integer_products import (
@@ -56,18 +56,18 @@ _NARROW = 64  # columns; wide products are few, and FLINT is good at them
 BOX = 2.0**-24
 """Half a box's width, over the largest magnitude in it (or over 1)."""
 
-Errors = dict[tuple[Place, int], list[arb]]
-"""For each place and step, one number for each sequence that is running."""
+Errors = dict[tuple[Position, int], list[arb]]
+"""For each position and step, one number for each sequence that is running."""
 
-Scales = Mapping[Place, Mapping[str, float]]
-"""For each place and state, the power of two that it is measured in."""
+Scales = Mapping[Position, Mapping[str, float]]
+"""For each position and state, the power of two that it is measured in."""
 
 
 class _Points:
     """What the two arithmetics have in common: midpoints go on, radii are written down.
 
     Attributes:
-        residuals: Bounds of ‖Sρ‖₂ by place and step.
+        residuals: Bounds of ‖Sρ‖₂ by position and step.
     """
 
     def __init__(self, scales: Scales) -> None:
@@ -142,7 +142,7 @@ class BallPoints(BallDomain, _Points):
         self._stacks: dict[tuple[_Form, ...], Slices | None] = {}
         self._groups: dict[tuple[int, int], _Group] = {}
 
-    def parameter(self, name: str, values: Exact, place: Any) -> Balls:
+    def parameter(self, name: str, values: Exact, position: Any) -> Balls:
         balls = self.matrix(values)
         if values.dtype != object:
             self._parameters[id(balls)] = balls, values
@@ -227,8 +227,8 @@ class BallPoints(BallDomain, _Points):
             images = [y if y.is_finite() else function.ball(x) for y, x in pairs]
         return Balls(a.height, a.columns, images)
 
-    def name_values(self, values: Any, place: Any, t: int) -> Any:
-        scale = self.scales[place]
+    def name_values(self, values: Any, position: Any, t: int) -> Any:
+        scale = self.scales[position]
         squares: list[arb] = []
         for state, balls in values.items():
             rads = list(map(arb.rad, balls.flat))
@@ -239,7 +239,7 @@ class BallPoints(BallDomain, _Points):
                     squares.append(total)
                 else:
                     squares[j] += total
-        self.residuals[place, t] = [s.sqrt().upper() for s in squares]
+        self.residuals[position, t] = [s.sqrt().upper() for s in squares]
         return {s: _midpoints(b) for s, b in values.items()}
 
     @staticmethod
@@ -307,7 +307,7 @@ class FloatCentres(EnclosureDomain):
     def hstack(self, parts: Sequence[Enclosed]) -> Enclosed:
         return _bare(np.hstack([part.mid for part in parts]))
 
-    def name_values(self, values: Any, place: Any, t: int) -> Any:
+    def name_values(self, values: Any, position: Any, t: int) -> Any:
         return {
             s: m
             if (known := np.isfinite(m.mid)).all()
@@ -330,9 +330,9 @@ def _bare(values: Floats) -> Enclosed:
 class FloatPoints(EnclosureDomain, _Points):
     """Steps of float64 enclosures from exact points."""
 
-    def name_values(self, values: Any, place: Any, t: int) -> Any:
-        rads = np.vstack([m.rad * self.scales[place][s] for s, m in values.items()])
-        self.residuals[place, t] = [arb(vector_norm_bound(r)) for r in rads.T]
+    def name_values(self, values: Any, position: Any, t: int) -> Any:
+        rads = np.vstack([m.rad * self.scales[position][s] for s, m in values.items()])
+        self.residuals[position, t] = [arb(vector_norm_bound(r)) for r in rads.T]
         return {s: Enclosed(m.mid, np.zeros_like(m.mid)) for s, m in values.items()}
 
     @staticmethod
@@ -353,8 +353,8 @@ class _Known:
     def __init__(self, records: Any) -> None:
         self.records = records
 
-    def name_values(self, values: Any, place: Any, t: int) -> Any:
-        return values | self.records[place].steps[t]
+    def name_values(self, values: Any, position: Any, t: int) -> Any:
+        return values | self.records[position].steps[t]
 
 
 class BallReplay(_Known, BallDomain):
