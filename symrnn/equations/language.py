@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 r"""The vocabulary in which cells are written, and nothing else.
 
-Eight kinds of node, all SymPy matrix expressions, built only by the functions below:
+Eight kinds of node, all SymPy matrix expressions, built only by the functions below and
+in `symrnn.equations.symbols`:
 
 ==================  ============================================  =================
 constructor         meaning                                       printed
 ==================  ============================================  =================
-`vector`, `matrix`  a parameter, an input, a state, a quantity     ``W_{ih}``
+`matrix`, …         a parameter, an input, a state, a quantity     ``W_{ih}``
 `ones`, `zeros`     constant column vectors                        ``1``, ``0``
 `matmul`            matrix product                                 ``W x``
 `add`, `subtract`   sum, in the order written                      ``a + b - c``
@@ -218,6 +219,7 @@ def matmul(a: MatrixExpr, b: MatrixExpr) -> Matmul:
 def add(*terms: MatrixExpr | None) -> MatrixExpr:
     """Return the sum of `terms`, left to right; ``None`` (a bias left out) is skipped.
 
+    >>> from symrnn.equations.symbols import vector
     >>> str(add(vector("a", 2), None, neg(vector("b", 2))))
     'a - b'
     """
@@ -346,6 +348,7 @@ def validate(root: MatrixExpr, where: str) -> None:
     Raises:
         EquationError: Naming the offending node and `where`.
 
+    >>> from symrnn.equations.symbols import vector
     >>> validate(vector("a", 2) + vector("b", 2), "demo, equation y")
     Traceback (most recent call last):
     symrnn.errors.EquationError: demo, equation y: the node MatAdd in 'a + b' is not part
