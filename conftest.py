@@ -2,6 +2,7 @@
 """Guards around every test, the package's doctests included."""
 
 import ast
+import gc
 import os
 from collections.abc import Iterator
 
@@ -30,6 +31,12 @@ def global_precision_untouched() -> Iterator[None]:
 
 def _precisions() -> tuple[int, int]:
     return flint.ctx.prec, mpmath.mp.prec
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end: the garbage collector need not look at them."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
