@@ -2,6 +2,7 @@
 """What README.md shows is what happens: its Python and its commands are run."""
 
 import doctest
+import os
 import re
 import shlex
 import subprocess
@@ -41,6 +42,7 @@ def test_commands(tmp_path, torch):
             result = subprocess.run(
                 ["bash", "-c", script],
                 cwd=tmp_path,
+                env=os.environ | environment,
                 capture_output=True,
                 text=True,
                 check=False,
