@@ -34,9 +34,8 @@ def test_commands(tmp_path, torch):
     """Every command prints what the README says, one after another in one folder."""
     found = [entry for block in blocks("console") for entry in commands(block)]
     assert len(found) > 4
-    with forking_python(
-        "symrnn.cli", "symrnn", "torch", PYTHONPATH=str(ROOT)
-    ) as python:
+    environment = {"PYTHONPATH": str(ROOT)}
+    with forking_python("symrnn.cli", "symrnn", "torch", **environment) as python:
         for command, expected in found:
             script = f'symrnn() {{ {shlex.join(python)} -m symrnn "$@"; }}\n{command}'
             result = subprocess.run(
