@@ -339,6 +339,7 @@ def sample(case: Case) -> Sample:
     return Sample(case, arrays, x, hx, RUNNING.get(case.layout, (time,) * batch))
 
 
+@lru_cache(maxsize=8)
 def oracle(case: Case, a: Arithmetic | None = None) -> list[Expected]:
     """Return what the oracle says of each sequence of a case."""
     s = sample(case)

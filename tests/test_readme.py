@@ -4,12 +4,13 @@
 import doctest
 import os
 import re
+import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.forking import forking_python
 from tests.test_layers import ROOMS
 
 ROOT = Path(__file__).parent.parent
@@ -34,18 +35,19 @@ def test_commands(tmp_path, torch):
     """Every command prints what the README says, one after another in one folder."""
     found = [entry for block in blocks("console") for entry in commands(block)]
     assert len(found) > 4
-    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
-    for command, expected in found:
-        script = f'symrnn() {{ "$PYTHON" -m symrnn "$@"; }}\n{command}'
-        result = subprocess.run(
-            ["bash", "-c", script],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (expected, "") == (result.stdout, result.stderr), command
+    environment = {"PYTHONPATH": str(ROOT)}
+    with forking_python("symrnn.cli", "symrnn", "torch", **environment) as python:
+        for command, expected in found:
+            script = f'symrnn() {{ {shlex.join(python)} -m symrnn "$@"; }}\n{command}'
+            result = subprocess.run(
+                ["bash", "-c", script],
+                cwd=tmp_path,
+                env=os.environ | environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert (expected, "") == (result.stdout, result.stderr), command
 
 
 def commands(block: str) -> list[tuple[str, str]]:
