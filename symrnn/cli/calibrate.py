@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["calibrate"]
 
 _FORMATS = ("float64", "float32", "float16", "bfloat16")
-_FUNCTIONS = ("tanh", "sigmoid")
+_FUNCTIONS = ("tanh", "sigmoid")  # of `symrnn.calibrate`, which help must not import
 _SCHEMA = "symrnn.calibrate/1"
 
 

@@ -36,11 +36,8 @@ from symrnn.networks.network import Direction, Network, Position, array_name
 from symrnn.networks.sources.modules import torch_class
 from symrnn.numerics.exact import Exact, to_fraction
 
-__all__ = ["FUNCTIONS", "TorchCode", "speak"]
+__all__ = ["TorchCode", "speak"]
 
-
-FUNCTIONS = {"tanh": "torch.tanh", "sigmoid": "torch.sigmoid", "relu": "torch.relu"}
-"""What torch calls functions, by name."""
 
 _TIGHT: Mapping[type, tuple[type, ...]] = {
     Matmul: (Add, Neg, Hadamard, Matmul),
@@ -77,8 +74,10 @@ def speak(node: MatrixExpr, names: Mapping[str, str]) -> str:
         case Transpose():
             return f"{_operand(node, node.args[0], names)}.T"
         case Elementwise():
-            function = FUNCTIONS[node.function.name]
-            return f"{function}({speak(node.args[1], names)})"
+            function = node.function
+            if function.torch is None:
+                raise EquationError(f"torch has no function {function.name}")
+            return f"{function.torch}({speak(node.args[1], names)})"
         case Add():
             return _sum(node, names)
     raise EquationError(f"no Python for the node {type(node).__name__}")
@@ -142,13 +141,13 @@ class TorchCode:
     @cached_property
     def possible(self) -> bool:
         """Whether every function of the cell is torch's, and the numbers are not too many."""
-        used = {
-            node.args[0].name
+        spelled = all(
+            node.function.torch is not None
             for line in self.values.net.cell.equations
             for node in postorder(line.value)
             if isinstance(node, Elementwise)
-        }
-        return used <= FUNCTIONS.keys() and self._count <= _MOST_NUMBERS
+        )
+        return spelled and self._count <= _MOST_NUMBERS
 
     @property
     def _count(self) -> int:

@@ -23,13 +23,11 @@ from symrnn.documents.model import (
     Display,
     Equations,
     Formula,
-    Fraction,
     Function,
     Heading,
     Inline,
     Line,
     Math,
-    Number,
     Paragraph,
     Sign,
     Symbol,
@@ -42,10 +40,8 @@ from symrnn.networks.inputs import Inputs
 from symrnn.networks.network import FIRST, Network, Position, array_name
 
 __all__ = [
-    "FUNCTION_WORDS",
     "architecture",
     "cell_equations",
-    "definition",
     "equal",
     "network_equations",
     "opening",
@@ -76,10 +72,6 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "gru_reset_before": _GRU,
 }
 
-FUNCTION_WORDS: Mapping[str, str] = {
-    "tanh": "the hyperbolic tangent",
-}
-
 
 def word_for(family: str | None, quantity: str) -> str | None:
     """Return what `quantity` is called in PyTorch's documentation of cells of a family.
@@ -88,22 +80,6 @@ def word_for(family: str | None, quantity: str) -> str | None:
     ('Forget gate', None)
     """
     return _WORDS.get(family or "", {}).get(quantity)
-
-
-_A = Symbol("a")
-
-
-_DEFINITIONS: Mapping[str, Math] = {
-    "sigmoid": (
-        Fraction((Number("1"),), (Number("1"), Sign("plus"), Symbol("e", sup="-a"))),
-    ),
-    "relu": (Symbol(r"\max"), Brackets((Number("0"), Sign("comma"), _A))),
-}
-
-
-def definition(function: str) -> Math | None:
-    """Return the function of the symbol a, where it is defined by a short formula."""
-    return _DEFINITIONS.get(function)
 
 
 def opening(values: Values) -> Iterator[Block]:
@@ -331,11 +307,12 @@ def _places(digits: int) -> str:
 
 def _defined(function: ElementwiseFunction) -> list[Inline]:
     name = Function(function.name, function.latex)
-    formula = definition(function.name)
+    formula = function.definition
+    if isinstance(formula, str):
+        formula = (Function("", formula),)
     if formula is not None:
         return [Formula((name, Brackets((Symbol("a"),)), Sign("equals"), *formula))]
-    words = FUNCTION_WORDS.get(function.name)
-    return [Formula((name,)), f" ({words})" if words else ""]
+    return [Formula((name,)), f" ({function.words})" if function.words else ""]
 
 
 # --- parameters ---------------------------------------------------------------------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How far a library's tanh and sigmoid are from the real functions: figures and bounds.
+"""How far a library's functions, such as tanh, are from the real ones: figures and bounds.
 
 An `ActivationErrors` is measured by `symrnn.calibrate` or assumed (`assumed_errors`); an
 audit bounds the activations of its subject with it. docs/theory/activations.md has the
@@ -29,6 +29,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from symrnn.equations.functions import rounds
 from symrnn.numerics.formats import FloatFormat
 
 __all__ = [
@@ -51,7 +52,7 @@ for 2^(k-1023) ≤ |a| < 2^(k-1022)."""
 
 
 LEAST = 2.0**-16
-"""The least number of ulps that is ever allowed, except to relu, which rounds nothing."""
+"""The least number of ulps that is ever allowed, but to what rounds nothing, as relu does."""
 
 _CHUNK = 1 << 15  # elements at a time: what is written between the steps stays in cache
 _USUAL = slice(1023 - 4, 1023 + 3)  # binades of most arguments: 1/16 <= |a| < 8
@@ -202,7 +203,7 @@ class ActivationErrors:
     def _allowed(self) -> Floats:
         """The profile, or what is made of it where arguments were sampled."""
         if self.provenance != "measured on samples":
-            least = 0.0 if self.function == "relu" else LEAST
+            least = LEAST if rounds(self.function) else 0.0
             return np.maximum(self.profile, least)
         least = 0.25 * 2.0 ** min(self.format.precision - 24, 0)
         return 0.5 + 2 * np.maximum(self.profile - 0.5, least)
@@ -276,7 +277,7 @@ def assumed_errors(
 
     float32 and float64: 6 ulps. 16-bit formats: a float32 function of 6 ulps, rounded
     once. Results below `nearly_subnormal` may be lost, but not in float16: float32 has
-    them all, so they are right to two ulps. relu has no error.
+    them all, so they are right to two ulps. What rounds nothing, as relu does, has no error.
 
     Args:
         function: Its name.
@@ -292,7 +293,7 @@ def assumed_errors(
     underflow = nearly_subnormal(format)
     if format.emin > -126:
         underflow *= 2.0 ** (2 - format.precision)
-    if function == "relu":  # a comparison: nothing is rounded
+    if not rounds(function):
         ulps = underflow = 0.0
     return ActivationErrors(
         function=function,

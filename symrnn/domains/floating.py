@@ -311,9 +311,9 @@ class FloatingDomain(Domain[Floating]):
     def elementwise(self, function: ElementwiseFunction, a: Floating) -> Floating:
         a = self.settle(a)
         rad = np.zeros_like(a.mid) if a.rad is None else a.rad
-        errors = None if function.name == "relu" else self._errors(function)
+        errors = self._errors(function) if function.rounds else None
         mid, rad, spread = image(function, a.mid, rad, a.spread, errors)
-        if self.flushes and function.name == "relu":
+        if self.flushes and not function.rounds:
             rad = rad * INFLATE + _lost(self.target, flushes=True)
         # Nothing follows from NaN, nor from infinity: Note [Overflow].
         known = a.mid if a.rad is None else a.mid + a.rad

@@ -29,7 +29,9 @@ from symrnn.equations.derivatives import Tangent, derivative, directions, tangen
 from symrnn.equations.functions import (
     FUNCTIONS,
     ElementwiseFunction,
+    FirstOrder,
     monotone_hull,
+    parabolic_slope,
     register_function,
 )
 from symrnn.equations.language import (
@@ -64,6 +66,7 @@ __all__ = [
     "Cell",
     "ElementwiseFunction",
     "Equation",
+    "FirstOrder",
     "Tangent",
     "add",
     "cse",
@@ -82,6 +85,7 @@ __all__ = [
     "monotone_hull",
     "neg",
     "ones",
+    "parabolic_slope",
     "previous",
     "proj_size",
     "quantity",

@@ -31,7 +31,7 @@ from sympy.core.function import AppliedUndef
 
 from symrnn.equations.cells import Cell, Equation
 from symrnn.equations.domain import Domain
-from symrnn.equations.functions import FUNCTIONS
+from symrnn.equations.functions import find_function
 from symrnn.equations.language import (
     Add,
     Constant,
@@ -254,8 +254,8 @@ class _Translation:
             return "step"
         if isinstance(expr, AppliedUndef) or len(expr.args) != 1:
             return None
-        names = (n for n, function in FUNCTIONS.items() if expr.func == function.scalar)
-        return next(names, None)
+        function = find_function(expr.func)
+        return None if function is None else function.name
 
 
 # --- execution ----------------------------------------------------------------------

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """torch's kernels are told apart and measured on their own paths; figures reach the audit."""
 
+import inspect
 import json
 import math
 import sys
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 import symrnn
 from symrnn.cli import main
+from symrnn.cli.calibrate import calibrate as command
 from symrnn.domains.activation_errors import assumed_errors
 from symrnn.errors import SourceError, UnsupportedError
 from symrnn.kernels.activation_cache import find_errors, save_errors
@@ -317,6 +319,14 @@ def test_command_prints_a_table_and_keeps_the_figures(torch, cache):
     assert len(list((cache / "activations").glob("tanh-float16-*.json"))) == len(
         kernels
     )
+
+
+def test_command_offers_what_is_measured_by_default():
+    """The help cannot ask the library, which takes seconds to import."""
+    defaults = inspect.signature(symrnn.calibrate).parameters
+    offered = {option.name: option.type for option in command.params}
+    for name in ("functions", "formats"):
+        assert set(defaults[name].default) == set(offered[name].choices)
 
 
 def test_command_writes_json(torch):

@@ -6,10 +6,10 @@ as one number for each sequence instead of a radius for each element.
 
 Note [Narrow arguments]
     A step starts from exact points, so the arguments of functions are as narrow as the
-    precision allows. There FLINT's own tanh, and 1/(1 + e^-x), are as good as the hulls of
-    `symrnn.equations.functions`, and enclosures like those for arguments of any width. Only where
-    they end in nothing finite, hulls are used. Parameters that are added are added up once;
-    products are of integers, those of all gates at once
+    precision allows. There the `narrow_balls` of a function's entry (FLINT's own tanh, or
+    1/(1 + e^-x)) are as good as the hulls of its `ball`, and enclosures like those for
+    arguments of any width. Only where they end in nothing finite, hulls are used. Parameters
+    that are added are added up once; products are of integers, those of all gates at once
     (`symrnn.numerics.integer_products`). What is left of a step's time is spent in FLINT.
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,7 @@ from flint import arb
 
 from symrnn.domains.ball import BallDomain, Balls
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
-from symrnn.equations.functions import FUNCTIONS, ElementwiseFunction
+from symrnn.equations.functions import ElementwiseFunction
 from symrnn.networks.network import Position
 from symrnn.numerics.elementary import Floats
 from symrnn.numerics.exact import Exact
@@ -218,10 +218,9 @@ class BallPoints(BallDomain, _Points):
 
     def elementwise(self, function: ElementwiseFunction, a: Balls) -> Balls:
         """Apply FLINT's functions directly; see Note [Narrow arguments]."""
-        quick = _QUICK.get(function)
-        if quick is None:
+        if function.narrow_balls is None:
             return super().elementwise(function, a)
-        images = quick(a.flat)
+        images = function.narrow_balls(a.flat)
         if not all(map(arb.is_finite, images)):
             pairs = zip(images, a.flat, strict=True)
             images = [y if y.is_finite() else function.ball(x) for y, x in pairs]
@@ -269,21 +268,6 @@ def _midpoints(balls: Balls) -> Balls:
     if all(map(arb.is_finite, balls.flat)):
         return balls.map(arb.mid)
     return balls.map(lambda ball: ball.mid() if ball.is_finite() else arb(0))
-
-
-def _tanh(balls: list[arb]) -> list[arb]:
-    return list(map(arb.tanh, balls))
-
-
-def _sigmoid(balls: list[arb]) -> list[arb]:
-    one = arb(1)
-    return [one / (one + (-x).exp()) for x in balls]
-
-
-_QUICK: dict[ElementwiseFunction, Callable[[list[arb]], list[arb]]] = {
-    FUNCTIONS["tanh"]: _tanh,
-    FUNCTIONS["sigmoid"]: _sigmoid,
-}
 
 
 class FloatCentres(EnclosureDomain):
