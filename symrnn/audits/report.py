@@ -129,7 +129,7 @@ def render(report: Report, form: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Unseen):  # a reader of JSON gets the sentence
+    if isinstance(value, (Unseen, str)):  # as a sentence; a direction as its word
         return str(value)
     if is_dataclass(value):
         shown = [f for f in fields(value) if f.metadata.get("plain", True)]

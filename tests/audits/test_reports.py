@@ -406,6 +406,20 @@ def test_figures_are_measured_or_assumed_as_they_were_found(
     assert figures.kind == provenance.partition(" ")[0]
 
 
+def test_plain_data_is_of_plain_types(torch):
+    """Other writers than `json` look at types: YAML's refuse a subclass of str."""
+
+    def types(value):
+        if isinstance(value, dict):
+            value = [*value, *value.values()]
+        if isinstance(value, list):
+            return set().union(*map(types, value))
+        return {type(value)}
+
+    report = symrnn.audit(torch.nn.LSTM(2, 3, bidirectional=True), torch.ones(4, 2))
+    assert types(report.to_dict()) <= {str, int, float, bool, type(None)}
+
+
 def test_layers_that_were_not_judged_are_sentences_in_json(torch):
     """Positions are data in Python; what is written for readers is whole sentences."""
     module, x = torch.nn.RNN(2, 3, num_layers=2), torch.ones(4, 2)

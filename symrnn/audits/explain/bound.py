@@ -232,7 +232,7 @@ class ErrorBound:
             "largest_by_step": [
                 {
                     "layer": position.layer,
-                    "direction": position.direction,
+                    "direction": str(position.direction),
                     "state": state,
                     "bounds": [_number(np.nanmax(step)) for step in values],
                 }

@@ -213,7 +213,7 @@ def _summarise(
             product = float(np.nanmax(np.nan_to_num(sums * functions, nan=0.0)))
     return ConditionSummary(
         layer=position.layer,
-        direction=position.direction,
+        direction=str(position.direction),
         quantity=quantity,
         sum_median=float(np.nanmedian(sums)),
         sum_worst=float(sums[step, batch, unit]),

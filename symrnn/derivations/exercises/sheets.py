@@ -348,7 +348,7 @@ def _entry(answer: Answer, digits: int) -> dict[str, Any]:
         "key": answer.key,
         "node": answer.node,
         "layer": answer.position.layer + 1,
-        "direction": answer.position.direction,
+        "direction": str(answer.position.direction),
         "step": answer.step,
         "unit": answer.unit,
         "places": digits,
