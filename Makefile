@@ -8,6 +8,10 @@ JOBS ?= auto
 PYTEST := -m pytest -n $(JOBS) --dist worksteal
 # Where the demonstration leaves its files.
 DEMO_DIR ?= build/demo
+# What makes torch take the kernels of lesser processors; + joins what is set together.
+KERNELS ?= ONEDNN_MAX_CPU_ISA=AVX2 ONEDNN_MAX_CPU_ISA=SSE41 \
+    ATEN_CPU_CAPABILITY=avx2 ATEN_CPU_CAPABILITY=default \
+    ONEDNN_MAX_CPU_ISA=SSE41+ATEN_CPU_CAPABILITY=default
 
 BIN := $(abspath $(VENV))/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -17,10 +21,10 @@ NODE_INSTALLED := tests/node/node_modules/.package-lock.json
 SPHINX := $(BIN)/python -m sphinx -W -n --keep-going -q
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow check docs bench clean
+.PHONY: help demo test test-kernels slow check docs bench clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 demo: $(INSTALLED) ## run the demonstration (files go to DEMO_DIR)
 	mkdir -p $(DEMO_DIR)
@@ -28,6 +32,12 @@ demo: $(INSTALLED) ## run the demonstration (files go to DEMO_DIR)
 
 test: $(INSTALLED) $(NODE_INSTALLED) ## run the tests (JOBS=2, ARGS='-k gru' as needed)
 	$(BIN)/python $(PYTEST) $(ARGS)
+
+# A file stays in one process: what its tests share is made once.
+test-kernels: $(INSTALLED) ## test torch's numbers again, by its kernels for other processors
+	$(foreach setting,$(KERNELS),\
+	    echo "$(setting)" && env $(subst +, ,$(setting)) $(BIN)/python -m pytest tests -q \
+	    -n $(JOBS) --dist loadfile -m 'torch_bits and not slow' $(ARGS) &&) true
 
 slow: $(INSTALLED) $(NODE_INSTALLED) ## run the exhaustive tests too (minutes)
 	$(BIN)/python $(PYTEST) -m 'slow or not slow' $(ARGS)

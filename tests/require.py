@@ -8,8 +8,12 @@ itself cannot do (the reason starts with "hardware: ").
 import importlib
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import pytest
 
@@ -20,10 +24,12 @@ _NODE = Path(__file__).parent / "node"
 HARDWARE = "hardware: "
 
 _PACKAGES = {
+    "kpsewhich": "texlive-binaries",
     "lualatex": "texlive-luatex",
     "pdflatex": "texlive-latex-recommended",
     "pdftoppm": "poppler-utils",
     "pdftotext": "poppler-utils",
+    "pzdr.tfm": "texlive-fonts-recommended",
     "xelatex": "texlive-xetex",
 }
 
@@ -34,6 +40,13 @@ def require(tool: str) -> str:
     if path is None:
         _missing(f"{tool} is not installed (Debian: {_PACKAGES.get(tool, tool)})")
     return path
+
+
+def require_tex_file(name: str) -> None:
+    """Skip the test where TeX does not find a file, ``pzdr.tfm``."""
+    command = [require("kpsewhich"), name]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        _missing(f"TeX has no {name} (Debian: {_PACKAGES.get(name, name)})")
 
 
 def require_module(name: str) -> ModuleType:
@@ -55,6 +68,22 @@ def require_node_file(name: str) -> Path:
     if not path.exists():
         _missing(f"{name} is not installed (npm ci --prefix tests/node)")
     return path
+
+
+def lack(what: str) -> NoReturn:
+    """Skip the test for something that the machine itself cannot do."""
+    pytest.skip(HARDWARE + what)
+
+
+@contextmanager
+def flushed_subnormals(torch: ModuleType) -> Iterator[None]:
+    """Have this thread take subnormal numbers for zero meanwhile, or skip the test."""
+    if not torch.set_flush_denormal(True):
+        lack("the processor cannot flush subnormal numbers")
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def is_allowed_skip(reason: str) -> bool:

@@ -234,6 +234,7 @@ def torch_results(torch, case):
     return x, hx, {"output": output} | named
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize(
     "case",
     [c for c in CASES if c.kind != "gru_reset_before"],

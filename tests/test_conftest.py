@@ -66,6 +66,8 @@ def test_leaked_precision_fails_a_doctest(run_pytest):
 SKIPS = {
     "tool": "from tests.require import require\n"
     "def test_it(): require('no-such-program')\n",
+    "TeX file": "from tests.require import require_tex_file\n"
+    "def test_it(): require_tex_file('no-such-file.tfm')\n",
     "module": "from tests.require import require_module\n"
     "nothing = require_module('no_such_module')\n",
     "importorskip": "import pytest\nnothing = pytest.importorskip('no_such_module')\n",

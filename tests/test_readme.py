@@ -22,6 +22,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.torch_bits
 def test_python(torch):
     """Every example prints what the README says; the blocks share their names."""
     source = "\n".join(blocks("python"))

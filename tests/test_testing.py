@@ -46,6 +46,7 @@ def refusal(*arguments, **options):
     return str(caught.value)
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize("kind", MODULES)
 def test_honest_outputs_pass(torch, kind, dtype):
@@ -59,6 +60,7 @@ def test_honest_outputs_pass(torch, kind, dtype):
     )
 
 
+@pytest.mark.torch_bits
 def test_outputs_of_any_kind(torch):
     """Tensors, arrays, nested lists with a dtype; output alone, or with last states."""
     module, x, (output, h_n, c_n) = run(torch)
@@ -78,6 +80,7 @@ def test_outputs_of_any_kind(torch):
         assert_explained_by_rounding(output.tolist(), net, x.numpy())
 
 
+@pytest.mark.torch_bits
 def test_states_and_lengths(torch):
     """Initial states and padded batches are as for `symrnn.audit`."""
     module, x, _ = run(torch)
@@ -95,6 +98,7 @@ def test_states_and_lengths(torch):
     assert_explained_by_rounding(output, module, x, lengths=[20, 7, 3])
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 def test_a_fault_that_assert_close_misses(torch, kind):
     """One number off by a part in 4,096 is found, where it is."""
@@ -110,6 +114,7 @@ def test_a_fault_that_assert_close_misses(torch, kind):
     assert message.startswith(f"NOT explained by rounding: first at {place}: h = ")
 
 
+@pytest.mark.torch_bits
 def test_the_message(torch):
     """How many, where first, where worst, both values, error, bound, and how it spreads."""
     module, x, (output, *_) = run(torch, "GRU")
@@ -162,6 +167,7 @@ def test_a_wrong_last_state(torch):
     assert "Greatest distance of c_n from the exact values: 1, " in message
 
 
+@pytest.mark.torch_bits
 def test_another_function_shows_everywhere(torch):
     """A dropped bias is wrong from the first step, in every unit."""
     module, x, _ = run(torch, "RNN")
@@ -202,6 +208,7 @@ def test_wrong_shapes_are_no_mismatch(torch):
         assert_explained_by_rounding((output, output), module, x)
 
 
+@pytest.mark.torch_bits
 def test_stacked_layers_have_a_bound_on_all_of_it(torch):
     """Their results hide states; how far an honest trajectory can stray is proven."""
     module, x, results = run(torch, "GRU", num_layers=2)

@@ -85,8 +85,9 @@ def emulate(
         net: The network; parameters are rounded to `format` first.
         inputs: From `symrnn.kernels.read_inputs`; rounded likewise.
         format: ``"bfloat16"``, ``"float8_e4m3fn"``, ``"p11e5"``, a `FloatFormat`, …
-        schedule: The order of operations; by default torch's, for the cells that torch
-            has, and that of the equations with sums in float32 for others.
+        schedule: The order of operations; by default torch's on a processor with all
+            instructions that oneDNN makes use of, whatever this one has, for the cells
+            that torch has, and that of the equations with sums in float32 for others.
         functions: Elementwise functions to take instead of correctly rounded ones.
 
     Returns:
@@ -120,6 +121,6 @@ def emulate(
 def _default(net: Network, inputs: Inputs, format: str | FloatFormat) -> Schedule:
     name = find_emulated_format(format).name
     try:
-        return torch_order(net, inputs, name)
+        return torch_order(net, inputs, name, here=False)
     except UnsupportedError:
         return as_written(net.cell, accumulate="float32")

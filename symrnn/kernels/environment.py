@@ -13,7 +13,9 @@ Note [Kernels]
       c = sigmoid(i)·1 + f·0, c = 1·tanh(g), h = sigmoid(o)·1 and h = 1·tanh(c).
 
     oneDNN takes LSTM layers in float32; in bfloat16 where the processor has AVX-512; in
-    float16 where it has AVX-512-FP16, unless torch records for differentiation.
+    float16 where it has AVX-512-FP16, unless torch records for differentiation. The
+    environment variable ONEDNN_MAX_CPU_ISA hides instructions from it. So torch is asked;
+    where it is not installed, the processor is taken to have all of them.
 """
 
 from __future__ import annotations
@@ -25,7 +27,13 @@ from typing import Any
 from symrnn._version import __version__
 from symrnn.numerics.formats import FloatFormat
 
-__all__ = ["Environment", "environment_of", "kernels_of", "layer_kernel"]
+__all__ = [
+    "Environment",
+    "environment_of",
+    "kernels_of",
+    "layer_kernel",
+    "onednn_enabled",
+]
 
 
 def layer_kernel(
@@ -37,8 +45,9 @@ def layer_kernel(
     single_step: bool = False,
     projected: bool = False,
     packed: bool = False,
+    here: bool = True,
 ) -> str:
-    """Return which kernel computes the activations of a layer; see Note [Kernels].
+    """Return which kernel computes a layer and its activations; see Note [Kernels].
 
     Args:
         cell: Name of the cell, ``"lstm"``.
@@ -48,35 +57,54 @@ def layer_kernel(
         single_step: Whether it is an ``…Cell`` module.
         projected: Whether the LSTM has a projection.
         packed: Whether its input is a packed sequence.
+        here: Whether to ask torch about this processor, instead of taking one with all
+            the instructions that oneDNN can make use of.
 
     >>> from symrnn.numerics.formats import FORMATS
     >>> layer_kernel("gru", FORMATS["float32"], grad=False)
     'elementwise'
+    >>> layer_kernel("lstm", FORMATS["float16"], grad=False, here=False)
+    'lstm/onednn'
     """
     if cell != "lstm" or not onednn or single_step or projected or packed:
         return "elementwise"
-    return "lstm/onednn" if _onednn_takes(target, grad) else "elementwise"
+    if target.name == "float16" and grad:
+        return "elementwise"
+    takes = _onednn_takes if here else _ONEDNN_FORMATS.__contains__
+    return "lstm/onednn" if takes(target.name) else "elementwise"
 
 
-def _onednn_takes(target: FloatFormat, grad: bool) -> bool:
-    import torch
+_ONEDNN_FORMATS = ("float32", "bfloat16", "float16")
 
-    if target.name == "float32":
+
+def _onednn_takes(name: str) -> bool:
+    """Ask torch whether oneDNN has LSTMs of a format for this processor."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return name in _ONEDNN_FORMATS
+    match name:
+        case "bfloat16":
+            return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        case "float16":
+            return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
+        case _:
+            return name in _ONEDNN_FORMATS
+
+
+def onednn_enabled() -> bool:
+    """Tell whether torch has oneDNN and may use it; yes where torch is not installed."""
+    try:
+        import torch
+    except ModuleNotFoundError:
         return True
-    if target.name == "bfloat16":
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    if target.name == "float16":
-        return not grad and bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
-    return False
+    onednn = torch.backends.mkldnn
+    return onednn.is_available() and bool(getattr(onednn, "enabled", True))
 
 
 def kernels_of(target: FloatFormat) -> tuple[str, ...]:
     """Return the kernels that the installed torch has for a format on this processor."""
-    import torch
-
-    onednn = torch.backends.mkldnn
-    enabled = onednn.is_available() and bool(getattr(onednn, "enabled", True))
-    of_lstm = layer_kernel("lstm", target, grad=False, onednn=enabled)
+    of_lstm = layer_kernel("lstm", target, grad=False, onednn=onednn_enabled())
     return tuple(dict.fromkeys(["elementwise", of_lstm]))
 
 
@@ -119,7 +147,6 @@ def environment_of(target: FloatFormat, device: Any) -> Environment:
     import torch
 
     grad_mode = "grad" if torch.is_grad_enabled() else "no_grad"
-    onednn = torch.backends.mkldnn
     tiny = torch.full((1,), 2.0**-126, dtype=torch.float32, device="cpu")
     return Environment(
         symrnn=__version__,
@@ -129,7 +156,7 @@ def environment_of(target: FloatFormat, device: Any) -> Environment:
         device=str(device),
         threads=torch.get_num_threads(),
         grad_mode="inference_mode" if torch.is_inference_mode_enabled() else grad_mode,
-        onednn=onednn.is_available() and bool(getattr(onednn, "enabled", True)),
+        onednn=onednn_enabled(),
         cpu_capability=str(torch.backends.cpu.get_cpu_capability()),
         flushes_subnormals=bool((tiny * 0.5 == 0).item()),
     )

@@ -33,11 +33,12 @@ from symrnn.equations.language import (
 )
 from symrnn.equations.symbols import Named, hidden_size, previous, quantity, x
 from symrnn.errors import UnsupportedError
+from symrnn.kernels.environment import layer_kernel, onednn_enabled
 from symrnn.kernels.schedule import Schedule
 from symrnn.networks.inputs import Inputs
 from symrnn.networks.network import Network
 from symrnn.numerics.float_arithmetic import Arithmetic, Floats
-from symrnn.numerics.formats import FORMATS, FloatFormat
+from symrnn.numerics.formats import FORMATS, FloatFormat, find_emulated_format
 
 __all__ = [
     "onednn",
@@ -136,30 +137,47 @@ def _is_fused(
 
 
 def torch_order(
-    net: Network, inputs: Inputs, format: str, *, grad: bool = False
+    net: Network,
+    inputs: Inputs,
+    format: str,
+    *,
+    grad: bool = False,
+    here: bool = True,
 ) -> Schedule:
     """Return the order in which torch computes a network of its own on a CPU.
 
-    LSTMs of float32, bfloat16 and float16 go to oneDNN, unless they have a projection, are
-    packed or cells of a single step, or are float16 and may need a gradient. oneDNN 3.12 was
-    observed on AVX-512 to merge the two products of a step where gradients are recorded and
-    the batch is 1, or neither is so and the input is as large as the state. Layers of one
-    network may differ in that; the first one's order is taken.
+    Which kernel that is, oneDNN's for whole LSTM layers or torch's own, torch is asked
+    (see `symrnn.kernels.environment.layer_kernel`); where it is not installed, oneDNN is
+    taken to be enabled and to have LSTMs of float32, bfloat16 and float16.
+
+    oneDNN 3.12 was observed on AVX-512 to merge the two products of a step where gradients
+    are recorded and the batch is 1, or neither is so and the input is as large as the
+    state; limited to AVX2, it does the latter too. Layers of one network may differ in
+    that; the first one's order is taken.
 
     Args:
         net: The network.
         inputs: What it runs on.
         format: The format in which it runs.
         grad: Whether gradients are recorded.
+        here: Whether torch is asked about this processor and its settings. If not, the
+            order is the same on every machine: what is taken where torch is not installed.
 
     Raises:
         UnsupportedError: torch has no such cell.
     """
-    onednn_runs = format in ("float32", "bfloat16") or (
-        format == "float16" and not grad
+    family, _, projection = net.cell.name.partition(" with ")
+    kernel = layer_kernel(
+        family.lower(),
+        find_emulated_format(format),
+        grad=grad,
+        onednn=not here or onednn_enabled(),
+        single_step=inputs.layout.single_step,
+        projected=bool(projection),
+        packed=inputs.layout.packed,
+        here=here,
     )
-    plain = not (inputs.layout.packed or inputs.layout.single_step)
-    if net.cell.name != "LSTM" or not (onednn_runs and plain):
+    if kernel == "elementwise":
         return torch_cpu(net.cell)
     if inputs.batch == 1:
         return onednn(net.cell, merged=grad)
@@ -358,7 +376,9 @@ def onednn(cell: Cell, *, merged: bool) -> Schedule:
 
     Gates are never stored: between the products and the states everything is float32, and
     $c$ is a fused multiply-add. Reference: PyTorch, aten/src/ATen/native/mkldnn/RNN.cpp,
-    and what oneDNN 3.12 was observed to return.
+    and what oneDNN 3.12 was observed to return on AVX-512. Limited to AVX2 it returned the
+    same without gradients and nearly the same with them; limited to SSE 4.1 it has no fused
+    multiply-adds.
 
     Args:
         cell: ``lstm()``, with or without biases.

@@ -206,6 +206,7 @@ def test_planted_errors_are_attributed_to_their_step(kind):
     assert found.made[3, 0] == pytest.approx(1e-5, rel=1e-6)
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_errors_of_torch_are_explained(name, dtype):

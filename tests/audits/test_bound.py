@@ -71,6 +71,7 @@ def exceeded(module, x, domain, hx=None):
     return beyond, found["output"]
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])
@@ -82,6 +83,7 @@ def test_torch_stays_within(name, dtype, scale):
     assert beyond <= 0
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
 @pytest.mark.parametrize(
     "options",
@@ -100,6 +102,7 @@ def test_layers_and_directions(name, options):
     assert bound.max() < 1e-3
 
 
+@pytest.mark.torch_bits
 def test_projection_relu_and_states():
     """Other cells of torch, with initial states."""
     lstm = module_of("LSTM", "float32", seed=2, proj_size=3)
@@ -110,6 +113,7 @@ def test_projection_relu_and_states():
     assert exceeded(rnn, torch.randn(9, 2, 4), honest("float32"), hx)[0] <= 0
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("factor", [2.0**-140, 2.0**-70, 2.0**7])
 @pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU"])
 def test_extreme_inputs(name, factor):
@@ -119,6 +123,7 @@ def test_extreme_inputs(name, factor):
     assert beyond <= 0
 
 
+@pytest.mark.torch_bits
 def test_cancelling_sums():
     """Weights that cancel leave little but rounding; the bound still holds."""
     module = module_of("RNN", "float32", seed=5)
@@ -295,6 +300,7 @@ def test_what_overflows_is_unknown():
     assert plain["largest_by_step"][0]["bounds"][-1] is None
 
 
+@pytest.mark.torch_bits
 def test_decimal_parameters():
     """Weights and states that no float holds are covered with their rounding."""
     arrays = {"weight_ih_l0": [["0.3"]], "weight_hh_l0": [["-0.7"]]}
@@ -343,6 +349,7 @@ def test_a_cell_of_ones_own():
     assert bound[-1].max() < 0.5
 
 
+@pytest.mark.torch_bits
 def test_probable_bounds_are_smaller_and_say_so():
     """Higham & Mary's constant replaces n u; the result is no proof."""
     torch.manual_seed(14)
@@ -387,6 +394,7 @@ def test_not_finite_is_refused():
         bound_errors(net, read_inputs(net, [[0, np.inf, 0]]), honest("float32"))
 
 
+@pytest.mark.torch_bits
 def test_errors_of_the_layer_below_enter():
     """The first layer cancels, the second only magnifies: its error is the first's."""
     module = torch.nn.RNN(2, 1, 2, nonlinearity="relu", bias=False)

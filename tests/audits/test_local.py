@@ -55,6 +55,7 @@ def run(module, *arguments):
 # --- what is honest -----------------------------------------------------------------
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 @pytest.mark.parametrize("grad", [False, True])
@@ -74,6 +75,7 @@ def test_torch_is_honest(torch, kind, dtype, grad):
         assert "float32" == report.arithmetic.accumulate
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell"])
 def test_single_steps(torch, kind):
     """A cell's step is judged from the state that it was given."""
@@ -171,6 +173,7 @@ def test_polynomials_contain_what_float32_makes_of_them(seed, small):
 # --- what is not --------------------------------------------------------------------
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 @pytest.mark.parametrize("reverse", [False, True])
@@ -202,6 +205,7 @@ def test_a_number_that_is_off_is_found_where_it_is(torch, kind, dtype, reverse):
     assert 0 == sum(layer.violations for layer in others)
 
 
+@pytest.mark.torch_bits
 def test_last_states_are_judged(torch):
     """c_n against the recursion of c from the observed h, and h_n against the output."""
     module = make(torch, "LSTM", 3, 4, bidirectional=True)
@@ -220,6 +224,7 @@ def test_last_states_are_judged(torch):
         )
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize(
     "fault", ["bias", "swapped gates", "one weight", "rough tanh", "other direction"]
 )
@@ -249,6 +254,7 @@ def test_faults_of_ports_are_found(torch, fault):
     assert report.first_violation.ratio > 1
 
 
+@pytest.mark.torch_bits
 def test_an_inner_layer_is_named(torch, monkeypatch):
     """The layer below the last is observed by cutting the network off after it."""
     module = make(torch, "GRU", 3, 4, num_layers=3)
@@ -271,6 +277,7 @@ def test_an_inner_layer_is_named(torch, monkeypatch):
 # --- what cannot be judged ----------------------------------------------------------
 
 
+@pytest.mark.torch_bits
 def test_outputs_of_a_stack_do_not_show_its_inner_layers(torch):
     """The report says which layers could not be judged."""
     module = make(torch, "LSTM", 3, 4, num_layers=2)
@@ -422,6 +429,7 @@ def test_activation_of_wide_sets():
             assert abs(exact - image.mid[0, 0]) <= image.rad[0, 0] + 1e-15
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("options", [{"num_layers": 1}, {"proj_size": 2}])
 def test_bfloat16_products_may_take_subnormals_for_zero(torch, options):
     """OneDNN's bfloat16 products do, whatever the layer, and are honest."""

@@ -28,6 +28,7 @@ def summing(torch, dtype="float32", factor=1.0):
     return module.to(getattr(torch, dtype))
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
 @pytest.mark.parametrize("kind", KINDS)
 def test_parameter_that_is_not_finite(torch, kind, value):
@@ -48,6 +49,7 @@ def test_parameter_that_is_not_finite(torch, kind, value):
     json.dumps(report.to_dict(), allow_nan=False)
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("value", [NAN, INF])
 def test_input_that_is_not_finite(torch, value):
     """Its step, batch element and feature are named, and where outputs go wrong."""
@@ -74,6 +76,7 @@ def test_input_that_is_not_finite(torch, value):
         assert any("outputs of the subject are finite" in n for n in report.notes)
 
 
+@pytest.mark.torch_bits
 def test_initial_state_that_is_not_finite(torch):
     """It is named as such."""
     h = torch.zeros(1, 4, 3)
@@ -112,6 +115,7 @@ def test_padding_may_be_anything(torch):
 # --- finite parameters and inputs ---------------------------------------------------
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
 def test_output_that_should_be_finite(torch, kind, value):
@@ -140,6 +144,7 @@ def test_output_that_should_be_finite(torch, kind, value):
     assert ["inf", "inf"] == data["tensors"][0]["worst"]["ulps"]
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize(
     ("dtype", "largest"),
     [("float16", 2.0**15), ("bfloat16", 2.0**127), ("float32", 2.0**127)],
@@ -157,6 +162,7 @@ def test_infinity_is_right_where_the_exact_value_overflows(torch, dtype, largest
     assert any("infinite rightly" in note for note in report.notes)
 
 
+@pytest.mark.torch_bits
 def test_infinity_that_stays_when_the_exact_value_returns(torch):
     """Past an overflow in between, torch's infinity is wrong, and its NaN too."""
     module = summing(torch)
@@ -192,6 +198,7 @@ def test_infinity_of_the_wrong_sign(torch):
     assert "not finite" == report.verdict
 
 
+@pytest.mark.torch_bits
 def test_overflow_far_beyond_float64(torch):
     """Exact values of any size are compared, and the report stays plain data."""
     report = symrnn.audit(summing(torch, "float64", 2.0**60), [[1.0]] * 40)

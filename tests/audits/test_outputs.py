@@ -198,6 +198,7 @@ def run(torch, module, x):
     return [a.nearest("float32") for a in (trace.output, trace.h_n, trace.c_n)]
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("ulps", [1, 3, 50])
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_one_wrong_element_is_found(torch, lstm, which, ulps):
@@ -218,6 +219,7 @@ def test_one_wrong_element_is_found(torch, lstm, which, ulps):
     assert symrnn.audit(lstm, x, outputs=tuple(outputs), tolerance=allowed).passed
 
 
+@pytest.mark.torch_bits
 def test_rounded_exact_values_are_all_right(torch, lstm):
     """Everything correctly rounded: 100 % and within 1/2 ulp."""
     x = torch.randn(5, 4, 2, dtype=torch.float64)
@@ -229,6 +231,7 @@ def test_rounded_exact_values_are_all_right(torch, lstm):
     assert [1, 1, 1] == [t.correctly_rounded for t in report.tensors]
 
 
+@pytest.mark.torch_bits
 def test_first_violation_is_first_in_time(torch, lstm):
     """In reverse, time runs down: step 3 is computed before step 1."""
     x = torch.randn(5, 4, 2, dtype=torch.float64)
@@ -242,6 +245,7 @@ def test_first_violation_is_first_in_time(torch, lstm):
     assert "reverse" == first.direction == worst.direction
 
 
+@pytest.mark.torch_bits
 def test_swapped_directions_are_found(torch, lstm):
     """Halves of the output changed over are wrong from the first step."""
     x = torch.randn(5, 4, 2, dtype=torch.float64)
@@ -251,6 +255,7 @@ def test_swapped_directions_are_found(torch, lstm):
     assert 0 == report.first_violation.location.step
 
 
+@pytest.mark.torch_bits
 def test_swapped_gates_are_found(torch):
     """A GRU with reset and update gates changed over is another network."""
     right, wrong = (torch.nn.GRU(2, 3, dtype=torch.float64) for _ in range(2))
@@ -267,6 +272,7 @@ def test_swapped_gates_are_found(torch):
     assert symrnn.audit(wrong, x, outputs=outputs).passed
 
 
+@pytest.mark.torch_bits
 def test_dropped_candidate_bias_is_found(torch):
     """Without b_hn a GRU differs from its first step on."""
     gru = torch.nn.GRU(2, 3, dtype=torch.float64)
@@ -280,6 +286,7 @@ def test_dropped_candidate_bias_is_found(torch):
     assert symrnn.audit(gru, x, outputs=outputs).passed
 
 
+@pytest.mark.torch_bits
 def test_padding_that_is_not_zero_is_found(torch):
     """Beyond a sequence's length torch returns 0."""
     gru = torch.nn.GRU(2, 3, dtype=torch.float64)
@@ -302,6 +309,7 @@ def test_padding_that_is_not_zero_is_found(torch):
 # --- what may be given --------------------------------------------------------------
 
 
+@pytest.mark.torch_bits
 def test_outputs_in_the_shapes_that_people_have(torch, lstm):
     """Nested as torch returns them, flat, or the output alone."""
     x = torch.randn(5, 4, 2, dtype=torch.float64)
@@ -319,6 +327,7 @@ def test_outputs_in_the_shapes_that_people_have(torch, lstm):
         assert report.environment.torch is None
 
 
+@pytest.mark.torch_bits
 def test_outputs_of_single_steps(torch):
     """A cell returns its states: h, or (h, c)."""
     x = torch.randn(4, 2)
@@ -334,6 +343,7 @@ def test_outputs_of_single_steps(torch):
         symrnn.audit(torch.nn.GRUCell(2, 3), x, outputs=(x, x))
 
 
+@pytest.mark.torch_bits
 def test_packed_outputs(torch):
     """As a PackedSequence, or its data; packed otherwise is an error that says so."""
     gru = torch.nn.GRU(2, 3)
@@ -453,6 +463,7 @@ def test_bare_number_is_no_tolerance(torch):
         symrnn.audit(torch.nn.GRU(1, 1), [[1.0]], tolerance=1e-3)
 
 
+@pytest.mark.torch_bits
 def test_states_that_are_not_known_leave_a_proven_bound(torch):
     """Of two layers' outputs, each number has the bound of the whole trajectory."""
     torch.manual_seed(0)
@@ -470,6 +481,7 @@ def test_states_that_are_not_known_leave_a_proven_bound(torch):
     assert (3, 1, 2) == report.first_violation.location.index
 
 
+@pytest.mark.torch_bits
 def test_explanation_of_an_audit(torch):
     """On request: bound, condition numbers, and where the error came from."""
     torch.manual_seed(0)
@@ -483,6 +495,7 @@ def test_explanation_of_an_audit(torch):
     assert 1 == pytest.approx(sum(shares), abs=1e-3)
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "LSTMCell", "packed"])
 def test_many_results_are_compared_with_float64_enclosures(torch, kind, monkeypatch):
     """The errors are those of balls, but for the width of the enclosures."""

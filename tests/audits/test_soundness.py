@@ -14,7 +14,7 @@ import pytest
 import symrnn
 from symrnn.domains.floating import FloatingDomain
 from symrnn.numerics.formats import FORMATS, as_rational, nearest_float
-from tests.require import require_module
+from tests.require import flushed_subnormals, require_module
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -37,6 +37,7 @@ def check(check_one, seed: int, networks: int) -> Counter:
     return total
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("seed", range(100, 103))
 def test_torch_is_not_accused(soundness, seed):
     """All modules, formats, kernels and options, in all regimes; most can be judged."""
@@ -61,6 +62,7 @@ def test_exact_values_are_enclosed(soundness, seed):
         assert found[name] > 500
 
 
+@pytest.mark.torch_bits
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_at_length(soundness, seed):
@@ -115,6 +117,7 @@ def test_sums_that_lose_every_term_come_near_the_bound(soundness, dtype):
     assert least < report.layers[0].worst.ratio <= 1
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("order", ["sequential", "reversed", "pairwise", "random tree"])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 def test_styles_differ_and_agree(soundness, order, dtype):
@@ -187,6 +190,7 @@ def test_functions_do_not_hide_an_overflow():
     assert 0 == report.layers[0].violations
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 def test_flushing_takes_operands_for_zero(torch, dtype):
     """Subnormal weights too, so what is lost is as large as what they multiply."""
@@ -196,12 +200,8 @@ def test_flushing_takes_operands_for_zero(torch, dtype):
         for parameter in module.parameters():
             parameter.fill_(tiny)
     x = torch.full((2, 5, 4), 1000.0, dtype=getattr(torch, dtype))
-    if not torch.set_flush_denormal(True):
-        pytest.skip("hardware: it does not flush subnormal numbers")
-    try:
+    with flushed_subnormals(torch):
         report = symrnn.audit(module, x, exact=False)
-    finally:
-        torch.set_flush_denormal(False)
     layer = report.layers[0]
     assert report.arithmetic.flushes
     assert layer.judged > 0

@@ -166,6 +166,7 @@ def test_a_device_is_written_to_not_replaced(folder):
 # --- audit --------------------------------------------------------------------------
 
 
+@pytest.mark.torch_bits
 def test_audit_runs_torch_and_says_what_was_rounded(folder, torch):
     """A file's network holds in torch; its decimal weights were rounded, it says."""
     result = run("audit", "model.json", "-i", "x.json", "--report", "json")
@@ -174,6 +175,7 @@ def test_audit_runs_torch_and_says_what_was_rounded(folder, torch):
     assert "2 parameters were rounded to float32" in report["notes"][0]
 
 
+@pytest.mark.torch_bits
 def test_audit_of_a_torch_file_rounds_nothing(folder, torch):
     """A state_dict comes back as the module it was taken from."""
     gru = torch.nn.GRU(2, 3, 2, bidirectional=True)
@@ -244,6 +246,7 @@ def test_derive_writes_what_the_api_writes(folder):
     assert page.latex(form="fragment") == fragment.stdout
 
 
+@pytest.mark.torch_bits
 def test_derive_checks_in_torch(folder, torch):
     """Where torch is installed the document ends with its numbers."""
     checked = run("derive", "model.json", "-i", "x.json")

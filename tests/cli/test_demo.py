@@ -51,6 +51,7 @@ def test_the_first_example_is_the_same_to_the_digit():
     assert (3, 3, 3) == printed_outputs(ALL[0])
 
 
+@pytest.mark.torch_bits
 def test_demo_writes_and_says_all(tmp_path, monkeypatch, torch):
     """Documents in four formats for each example, a verdict for each, and no file elsewhere."""
     monkeypatch.chdir(tmp_path)

@@ -86,6 +86,7 @@ def test_report_is_summarised():
     assert str(report.tolerance).split("(")[0] in page
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 def test_live_module_is_run_and_checked(kind, torch, tmp_path, pdflatex):
     """Torch's float32 numbers are on the last page, near the exact ones."""
@@ -129,6 +130,7 @@ def test_documents_do_not_import_torch():
     assert 0 == subprocess.run(command, cwd=root, check=False).returncode
 
 
+@pytest.mark.torch_bits
 def test_saturated_networks_are_checked(torch):
     """1 - 1e-40000 is nearest to 1, and what is smaller than any float to 0."""
     rnn, gru = torch.nn.RNN(1, 1), torch.nn.GRU(1, 1)

@@ -20,6 +20,7 @@ from symrnn.numerics.exact import exact_array
 from symrnn.numerics.upward import TINY, UNIT, gamma
 from symrnn.runs.run import run
 from tests.cases import CASES, arguments, sample
+from tests.require import flushed_subnormals
 from tests.strategies import floats, rationals
 
 DOMAIN = EnclosureDomain()
@@ -294,16 +295,10 @@ def test_nothing_known():
     assert (np.abs(image.mid) + image.rad <= 1 + 1e-15).all() or image.mid[0, 0] == 0
 
 
-def test_flushed_subnormals_are_refused():
+def test_flushed_subnormals_are_refused(torch):
     """No bound is claimed where products may lose more than the proof allows."""
-    torch = pytest.importorskip("torch")
-    if not torch.set_flush_denormal(True):
-        pytest.skip("this processor cannot flush subnormal numbers")
-    try:
-        with pytest.raises(UnsupportedError, match="subnormal"):
-            DOMAIN.context()
-    finally:
-        torch.set_flush_denormal(False)
+    with flushed_subnormals(torch), pytest.raises(UnsupportedError, match="subnormal"):
+        DOMAIN.context()
 
 
 # --- networks --------------------------------------------------------------------------

@@ -38,6 +38,7 @@ def test_groups_never_make_a_sum_smaller(data, terms, group):
     assert terms // group + terms % group == len(pairs)
 
 
+@pytest.mark.torch_bits
 def test_a_fault_that_groups_alone_would_not_show_is_found(monkeypatch):
     """Weights and inputs are one number of each group: the bound in groups is 8^½ wider."""
     torch = require_module("torch")
@@ -59,6 +60,7 @@ def test_a_fault_that_groups_alone_would_not_show_is_found(monkeypatch):
     assert 1 == wrong.layers[0].first_violation.location.step
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("weights", [1, 1 << 40])
 def test_a_violation_reports_the_same_bound_however_it_was_found(monkeypatch, weights):
     torch = require_module("torch")

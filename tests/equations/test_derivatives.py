@@ -101,6 +101,7 @@ def test_jacobians_enclose_those_of_a_higher_precision(kind):
             assert hi - lo <= fmpq(1, 2**105)
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("kind", ["rnn_tanh", "rnn_relu", "lstm", "gru"])
 @pytest.mark.parametrize("seed", range(3))
 def test_jacobians_are_torch_s(torch, kind, seed):

@@ -17,9 +17,10 @@ from symrnn.domains.activation_errors import assumed_errors
 from symrnn.errors import SourceError, UnsupportedError
 from symrnn.kernels.activation_cache import find_errors, save_errors
 from symrnn.kernels.calibration import _elementwise_paths, _environment, _layer_paths
-from symrnn.kernels.environment import kernels_of, layer_kernel
+from symrnn.kernels.environment import kernels_of, layer_kernel, onednn_enabled
 from symrnn.kernels.measuring import reference_of
 from symrnn.numerics.formats import FORMATS
+from tests.require import flushed_subnormals, lack
 
 FLOAT32 = FORMATS["float32"]
 ARGUMENTS = np.random.default_rng(7).normal(size=5000).astype(np.float32) * 8.0
@@ -58,6 +59,7 @@ def run(*arguments: str):
 # --- paths --------------------------------------------------------------------------
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("name", list(FORMATS))
 @pytest.mark.parametrize("function", ["tanh", "sigmoid"])
 def test_tail_path_is_that_of_short_tensors(torch, name, function):
@@ -71,6 +73,7 @@ def test_tail_path_is_that_of_short_tensors(torch, name, function):
     assert tail[-1] == apply(x)[-1].double()  # 1009 is a multiple of no register
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("function", ["tanh", "sigmoid"])
 def test_every_gate_applies_the_same_function(torch, function):
     """What one gate of a float32 layer shows, the others show too, whatever the size."""
@@ -80,6 +83,7 @@ def test_every_gate_applies_the_same_function(torch, function):
     assert np.abs(seen[0] - reference_of(function, FLOAT32)(x).value).max() < 1e-6
 
 
+@pytest.mark.torch_bits
 def test_layer_shows_the_function_of_any_other_layer(torch):
     """One unit, one sequence, many steps: c = sigmoid(x)·1 is what was measured."""
     x = ARGUMENTS[:64]
@@ -113,30 +117,32 @@ def observe(torch, module, *arguments, grad: bool) -> str:
     )
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("grad", [False, True])
 @pytest.mark.parametrize("name", list(FORMATS))
 @pytest.mark.parametrize(
-    "kind", ["RNN", "LSTM", "GRU", "LSTMCell", "projected", "packed"]
+    "kind", ["RNN", "LSTM", "GRU", "LSTMCell", "projected", "packed", "disabled"]
 )
-def test_kernel_is_the_one_that_torch_calls(torch, kind, name, grad):
+def test_kernel_is_the_one_that_torch_calls(torch, kind, name, grad, monkeypatch):
     """The rule against the calls that torch dispatches."""
     dtype = getattr(torch, name)
     cells = {"RNN": "rnn_tanh", "GRU": "gru"}
     options = {"proj_size": 2} if kind == "projected" else {}
-    module_name = {"projected": "LSTM", "packed": "LSTM"}.get(kind, kind)
+    module_name = kind if kind in cells or kind == "LSTMCell" else "LSTM"
     module = getattr(torch.nn, module_name)(3, 4, dtype=dtype, **options)
     x = (
         torch.ones(2, 3, dtype=dtype)
         if kind == "LSTMCell"
         else torch.ones(5, 2, 3).to(dtype)
     )
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", kind != "disabled")
     if kind == "packed":
         x = torch.nn.utils.rnn.pack_padded_sequence(x, [5, 3])
     expected = layer_kernel(
         cells.get(kind, "lstm"),
         FORMATS[name],
         grad=grad,
-        onednn=torch.backends.mkldnn.is_available(),
+        onednn=onednn_enabled(),
         single_step=kind == "LSTMCell",
         projected=kind == "projected",
         packed=kind == "packed",
@@ -147,6 +153,7 @@ def test_kernel_is_the_one_that_torch_calls(torch, kind, name, grad):
 # --- figures ------------------------------------------------------------------------
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("name", ["float16", "bfloat16"])
 def test_figures_of_16_bits_hold_for_every_number(torch, measured, name):
     """Each result of torch is within `bound` at its argument alone, and one attains it."""
@@ -166,6 +173,7 @@ def test_figures_of_16_bits_hold_for_every_number(torch, measured, name):
         assert (apart[bound > 0] / bound[bound > 0]).max() > 0.99
 
 
+@pytest.mark.torch_bits
 def test_bfloat16_sigmoid_is_24_ulps_off_where_the_exponential_overflows(
     torch, measured
 ):
@@ -180,15 +188,17 @@ def test_bfloat16_sigmoid_is_24_ulps_off_where_the_exponential_overflows(
     assert errors.underflow == pytest.approx(exact, rel=1e-9)
 
 
+@pytest.mark.torch_bits
 def test_assumptions_cover_what_is_measured(measured):
     """Without a calibration the bound is larger than with one, of every kernel."""
     for errors in measured:
-        assumed = assumed_errors(errors.function, errors.format)
+        assumed = assumed_errors(errors.function, errors.format, kernel=errors.kernel)
         assert (errors.profile <= assumed.profile).all(), errors.describe()
         assert errors.underflow <= assumed.underflow, errors.describe()
         assert 0.49 < errors.peak
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("name", ["float16", "bfloat16"])
 @pytest.mark.parametrize("function", ["tanh", "sigmoid"])
 def test_onednn_figures_hold_for_arguments_between_the_numbers(
@@ -197,7 +207,7 @@ def test_onednn_figures_hold_for_arguments_between_the_numbers(
     """A sum of three terms is a gate's argument to float32, and is not rounded to 16 bits."""
     target = FORMATS[name]
     if "lstm/onednn" not in kernels_of(target):
-        pytest.skip("oneDNN does not take this format on this processor")
+        lack(f"oneDNN has no LSTM of {name} for this processor")
     dtype = getattr(torch, name)
     given = torch.tensor(ARGUMENTS[:4096]).double().clamp(-12, 12).reshape(-1, 16)
     parts = []
@@ -220,6 +230,7 @@ def test_onednn_figures_hold_for_arguments_between_the_numbers(
     assert (np.abs(c - value) <= bound + error + np.abs(exact) * 2.0**-24).all()
 
 
+@pytest.mark.torch_bits
 def test_figures_are_found_by_an_audit(torch, measured):
     """Before: assumed. After: what was measured, for this environment alone."""
     before = find_errors("tanh", FORMATS["float16"], _environment(FORMATS["float16"]))
@@ -231,15 +242,11 @@ def test_figures_are_found_by_an_audit(torch, measured):
 
 def test_subnormals_that_are_flushed_are_refused(torch):
     """No bound can be proven in arithmetic that flushes."""
-    if not torch.set_flush_denormal(True):
-        pytest.skip("this processor does not flush")
-    try:
-        with pytest.raises(UnsupportedError, match="subnormal"):
-            symrnn.calibrate(formats="float16")
-    finally:
-        torch.set_flush_denormal(False)
+    with flushed_subnormals(torch), pytest.raises(UnsupportedError, match="subnormal"):
+        symrnn.calibrate(formats="float16")
 
 
+@pytest.mark.torch_bits
 @pytest.mark.slow
 def test_all_float32_tanh(torch):
     """The figure of the documentation, in a minute: below 0.57 ulps elementwise."""
@@ -305,6 +312,7 @@ def test_torch_has_no_errors_of_relu(torch):
 # --- the command --------------------------------------------------------------------
 
 
+@pytest.mark.torch_bits
 def test_command_prints_a_table_and_keeps_the_figures(torch, cache):
     """A line for each kernel, with the worst argument; a file for each."""
     result = run("--format", "float16", "--function", "tanh", "--quick")
@@ -329,6 +337,7 @@ def test_command_offers_what_is_measured_by_default():
         assert set(defaults[name].default) == set(offered[name].choices)
 
 
+@pytest.mark.torch_bits
 def test_command_writes_json(torch):
     """The same figures, with their provenance."""
     result = run("--format", "bfloat16", "--function", "sigmoid", "--quick", "--json")

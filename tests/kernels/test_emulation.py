@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Schedules: which are refused, that the others are exact, and how they round."""
 
+import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
+import symrnn
 from symrnn.domains.exact import ExactDomain
 from symrnn.domains.rounded import ProductOrder
 from symrnn.equations.cells import Cell, find_cell, gru, lstm, rnn
@@ -205,18 +208,22 @@ def test_one_may_add_a_schedule(monkeypatch):
 # --- torch ----------------------------------------------------------------------------
 
 
+KERNELS = ["RNN", "LSTM", "LSTM without oneDNN", "GRU"]
+
+
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("name", ["float32", "float64", "bfloat16", "float16"])
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
-def test_emulated_torch_is_near_torch(torch, kind, name):
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_emulated_torch_is_near_torch(torch, kernel, name, monkeypatch):
     """How near is measured in benchmarks; here, that it is the same computation."""
+    kind, *disabled = kernel.split(maxsplit=1)
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", not disabled)
     torch.manual_seed(7)
     dtype = getattr(torch, name)
     module = getattr(torch.nn, kind)(6, 6, num_layers=2, bidirectional=True).to(dtype)
     x = torch.randn(5, 3, 6).to(dtype)
     with torch.no_grad():
         returned, state = module(x)
-    import symrnn
-
     net = symrnn.load(module)
     inputs = read_inputs(net, x)
     schedule = torch_order(net, inputs, name)
@@ -229,29 +236,59 @@ def test_emulated_torch_is_near_torch(torch, kind, name):
             difference = np.abs(tensor.double().numpy() - found)
             assert tuple(tensor.shape) == found.shape
             assert difference.max() <= 20 * ulp
+            # Sums are added in an order of the library's own, which 16 bits hardly show.
             if EMULATED_FORMATS[name].precision < 20:
                 assert np.mean(difference == 0) > 0.9
 
 
+def order_of(cell, size, name, *, batch=3, lengths=None, **options):
+    """Return the name of torch's order for a network of two units."""
+    shapes = {"weight_ih_l0": (8, size), "weight_hh_l0": (8, 2)}
+    arrays = {n: np.zeros(s) for n, s in shapes.items()}
+    net = Network.from_arrays(cell, arrays)
+    x = [[[0.0] * size] * batch] * 2
+    if lengths:
+        x = pack([[[0.0] * size] * n for n in lengths], enforce_sorted=True)
+    return torch_order(net, read_inputs(net, x), name, **options).name
+
+
 def test_which_order_torch_takes():
     """For LSTMs of its formats oneDNN, unless packed or projected."""
+    order = partial(order_of, lstm(bias=False), here=False)
+    assert "onednn" == order(3, "float32")
+    assert "onednn merged" == order(2, "bfloat16")
+    assert "onednn merged" == order(2, "float16")
+    assert "onednn" == order(2, "float32", grad=True)
+    assert "onednn" == order(2, "float32", batch=1)
+    assert "onednn merged" == order(3, "float32", batch=1, grad=True)
+    assert "torch cpu" == order(2, "float16", grad=True)
+    assert "torch cpu" == order(2, "float32", lengths=[2, 1])
+    assert "torch cpu" == order(2, "float64")
+    assert "torch cpu" == order(2, "p11e5")
 
-    def order(cell, size, name, *, batch=3, lengths=None, **options):
-        shapes = {"weight_ih_l0": (8, size), "weight_hh_l0": (8, 2)}
-        arrays = {n: np.zeros(s) for n, s in shapes.items()}
-        net = Network.from_arrays(cell, arrays)
-        x = [[[0.0] * size] * batch] * 2
-        if lengths:
-            x = pack([[[0.0] * size] * n for n in lengths], enforce_sorted=True)
-        return torch_order(net, read_inputs(net, x), name, **options).name
 
-    plain = lstm(bias=False)
-    assert "onednn" == order(plain, 3, "float32")
-    assert "onednn merged" == order(plain, 2, "bfloat16")
-    assert "onednn" == order(plain, 2, "float32", grad=True)
-    assert "onednn" == order(plain, 2, "float32", batch=1)
-    assert "onednn merged" == order(plain, 3, "float32", batch=1, grad=True)
-    assert "torch cpu" == order(plain, 2, "float16", grad=True)
-    assert "torch cpu" == order(plain, 2, "float32", lengths=[2, 1])
-    assert "torch cpu" == order(plain, 2, "float64")
-    assert "torch cpu" == order(plain, 2, "p11e5")
+def test_torch_is_asked_what_onednn_takes(torch, monkeypatch):
+    """Of processors and settings there are many; emulation is the same on all."""
+    order = partial(order_of, lstm(bias=False), 3)
+    formats = ("float32", "bfloat16", "float16")
+    for name, question in (
+        ("bfloat16", "_is_mkldnn_bf16_supported"),
+        ("float16", "_is_mkldnn_fp16_supported"),
+    ):
+        monkeypatch.setattr(torch.ops.mkldnn, question, lambda: True)
+        assert "onednn" == order(name)
+        monkeypatch.setattr(torch.ops.mkldnn, question, lambda: False)
+        assert "torch cpu" == order(name)
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    assert ["torch cpu"] * 3 == [order(name) for name in formats]
+    assert ["onednn"] * 3 == [order(name, here=False) for name in formats]
+
+
+def test_without_torch_onednn_takes_all_it_can(monkeypatch):
+    """There is nobody to ask; a projection is known all the same."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    order = partial(order_of, lstm(bias=False), 3)
+    assert ["onednn"] * 3 == [
+        order(name) for name in ("float32", "bfloat16", "float16")
+    ]
+    assert "torch cpu" == order("float64")

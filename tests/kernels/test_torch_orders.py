@@ -86,6 +86,7 @@ def test_named_orders_are_repeated(order, form):
     assert np.array_equal(wanted, found.product(arithmetic, a, b))
 
 
+@pytest.mark.torch_bits
 @pytest.mark.parametrize("name", ["float32", "float64"])
 def test_torch_is_asked_and_repeated(torch, name):
     """A linear map of one vector and of several, near what torch returns and mostly equal."""

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from symrnn.errors import UnsupportedError
 from symrnn.numerics.upward import TINY, UNIT, check_arithmetic, gamma, up
+from tests.require import flushed_subnormals
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -63,18 +64,13 @@ def test_arithmetic_of_this_process_is_accepted():
     check_arithmetic()
 
 
-def test_flushed_subnormals_are_refused():
+def test_flushed_subnormals_are_refused(torch):
     """A thread that flushes subnormal numbers gets an error that says how to stop it."""
-    torch = pytest.importorskip("torch")
 
     def flushing():
-        if not torch.set_flush_denormal(True):
-            pytest.skip("this processor cannot flush subnormal numbers")
-        try:
-            with pytest.raises(UnsupportedError, match="set_flush_denormal"):
-                check_arithmetic()
-        finally:
-            torch.set_flush_denormal(False)
+        refused = pytest.raises(UnsupportedError, match="set_flush_denormal")
+        with flushed_subnormals(torch), refused:
+            check_arithmetic()
         check_arithmetic()
 
     with ThreadPoolExecutor(1) as pool:  # the mode belongs to the thread
