@@ -21,7 +21,7 @@ ROOMS = {
         norms numerics""",
     "documents": """
         displayed model colours layout
-        html.tags html.letters html.mathml html.figure html.page html
+        html.tags html.latex_names html.mathml html.figure html.page html
         latex.math latex.text latex.blocks latex.beamer latex.writer latex.pdf latex
         markdown notebook documents""",
     "equations": """
@@ -32,23 +32,23 @@ ROOMS = {
         sources networks""",
     "domains": """
         ball exact decimal mp symbolic enclosure estimate rounded function_slopes
-        differences dual activation_errors floating_sets floating domains""",
+        differences dual activation_errors rounding_sets rounding_bounds domains""",
     "runs": """
         arrays trace run unroll
         propagation.points propagation.unitwise propagation.contraction propagation.tube
         propagation.stream propagation
         parallel evaluate runs""",
     "kernels": """
-        environment activation_cache measuring calibration schedule torch_orders emulation
+        environment activation_cache error_profiles calibration schedule torch_orders emulation
         kernels""",
     "audits": """
-        tolerance findings subject torch_run observed departures judging local
+        tolerance findings subject torch_run observed departures judging local_audit
         explain.bound explain.propagating explain.attribution explain.conditioning
         explain.sections explain
         compare results statements
         pages.wording pages.text pages.charts pages.html pages report audit audits""",
     "derivations": """
-        options selection letters equations exactness forms by_hand numbers
+        options selection letters equations exactness number_forms by_hand numbers
         graph opening notebook_torch summary steps closing check derive display
         exercises.keys exercises.networks exercises.asked exercises.sheets
         exercises.grading exercises derivations""",

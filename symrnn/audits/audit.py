@@ -14,7 +14,7 @@ from symrnn.audits.findings import Section as Section
 from symrnn.audits.findings import Statement as Statement
 from symrnn.audits.findings import StepError as StepError
 from symrnn.audits.findings import TensorReport as TensorReport
-from symrnn.audits.local import audit_steps
+from symrnn.audits.local_audit import audit_steps
 from symrnn.audits.report import Report as Report
 from symrnn.audits.results import (
     Limits,

@@ -2,7 +2,7 @@
 """A subject's numbers against what honest arithmetic could return, and what was found.
 
 Note [No false alarm]
-    ``mid`` and ``rad`` of `symrnn.domains.floating` are such that an honest subject is
+    ``mid`` and ``rad`` of `symrnn.domains.rounding_bounds` are such that an honest subject is
     within. The distance is computed with one rounding; a violation must exceed the
     radius by more than that.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from symrnn.domains.floating_sets import Floating
+from symrnn.domains.rounding_sets import Floating
 from symrnn.networks.network import Position
 from symrnn.numerics.formats import FloatFormat
 

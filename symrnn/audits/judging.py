@@ -34,8 +34,8 @@ import numpy.typing as npt
 from symrnn.audits.departures import Departure, Distances, Judged, measure_distances
 from symrnn.audits.observed import Observed
 from symrnn.domains.enclosure import EnclosureDomain
-from symrnn.domains.floating import FloatingDomain
-from symrnn.domains.floating_sets import Floating
+from symrnn.domains.rounding_bounds import FloatingDomain
+from symrnn.domains.rounding_sets import Floating
 from symrnn.equations.language import Add, Matmul
 from symrnn.equations.program import Instruction, Program, execute, lower
 from symrnn.networks.inputs import Inputs
@@ -302,7 +302,7 @@ _COLUMNS = 256  # of a block: enough for matrix products to run at full speed
 _PART = 128  # of a part of it: what elementwise work goes through stays in cache
 
 
-_GROUP = 8  # of Note [Sizes in groups], symrnn.domains.floating
+_GROUP = 8  # of Note [Sizes in groups], symrnn.domains.rounding_bounds
 
 
 _MANY = 1 << 17  # weights: from here on, sizes take more time than all else

@@ -28,7 +28,7 @@ from symrnn.audits.compare import Judgement, compare
 from symrnn.audits.departures import ulps
 from symrnn.audits.explain.bound import ErrorBound, bound_errors
 from symrnn.audits.findings import ElementError, TensorReport
-from symrnn.audits.local import LocalAudit, floating_domain
+from symrnn.audits.local_audit import LocalAudit, floating_domain
 from symrnn.audits.subject import Subject
 from symrnn.audits.tolerance import (
     Enclosure,
@@ -398,7 +398,7 @@ def find_limits(
         subject: The subject.
         steps: What the local audit could judge.
         tolerance: What the caller stated.
-        accumulate: As for `symrnn.audits.local.audit_steps`.
+        accumulate: As for `symrnn.audits.local_audit.audit_steps`.
     """
     if tolerance is not None or not steps.unseen:
         return Limits(tolerance=tolerance)

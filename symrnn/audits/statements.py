@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from symrnn.audits.findings import Statement, TensorReport, Verdict
-from symrnn.audits.local import LocalAudit
+from symrnn.audits.local_audit import LocalAudit
 from symrnn.audits.results import Limits
 from symrnn.kernels.environment import Environment
 

@@ -89,7 +89,7 @@ def run_torch(
         format=target,
         values=values,
         inner=inner,
-        kernel=_kernel(module, net, inputs, environment, ragged=ragged),
+        kernel=_kernel(net, inputs, environment, ragged=ragged),
         environment=environment,
         notes=(*notes, *changed),
         rounded=bool(notes),
@@ -253,16 +253,14 @@ def _cut_off(module: Any, layers: int) -> Any:
 
 
 def _kernel(
-    module: Any, net: Network, inputs: Inputs, environment: Environment, *, ragged: bool
+    net: Network, inputs: Inputs, environment: Environment, *, ragged: bool
 ) -> str:
-    import torch
-
     return layer_kernel(
-        "lstm" if isinstance(module, (torch.nn.LSTM, torch.nn.LSTMCell)) else "other",
+        net.cell.family,
         find_format(environment.dtype),
         grad=environment.grad_mode == "grad",
         onednn=bool(environment.onednn) and environment.device == "cpu",
         single_step=net.single_step,
-        projected=bool(getattr(module, "proj_size", 0)),
+        projected=net.cell.projected,
         packed=ragged or inputs.layout.packed,
     )

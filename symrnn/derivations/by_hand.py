@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import fmpq, fmpz
 
-from symrnn.derivations.forms import EXTRA, notated
+from symrnn.derivations.number_forms import EXTRA, notated
 from symrnn.derivations.options import Options
 from symrnn.domains.decimal import ByHandDomain
 from symrnn.equations.domain import Interval, Objects, object_array

@@ -24,8 +24,8 @@ from symrnn.audits.pages.wording import (
 from symrnn.audits.report import Report
 from symrnn.derivations.derive import Derivation
 from symrnn.derivations.equations import Names
-from symrnn.derivations.forms import Element, write_numbers
 from symrnn.derivations.letters import Notation
+from symrnn.derivations.number_forms import Element, write_numbers
 from symrnn.derivations.numbers import dotted
 from symrnn.derivations.opening import (
     architecture,

@@ -30,7 +30,7 @@ from symrnn.equations.language import (
     Transpose,
     postorder,
 )
-from symrnn.equations.symbols import Named, proj_size
+from symrnn.equations.symbols import Named
 from symrnn.errors import EquationError
 from symrnn.networks.network import Direction, Network, Position, array_name
 from symrnn.networks.sources.modules import torch_class
@@ -330,7 +330,7 @@ class TorchCode:
         arguments += ['nonlinearity="relu"'] * (net.cell.family == "rnn_relu")
         if not any(name.startswith("b_") for name in _names(net.cell)):
             arguments.append("bias=False")
-        if proj_size in net.cell.state_sizes:
+        if net.cell.projected:
             arguments.append(f"proj_size={net.state_sizes['h']}")
         lines = [
             f"module = torch.nn.{self._module}({', '.join(arguments)})",

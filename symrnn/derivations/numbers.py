@@ -21,8 +21,13 @@ from sympy import MatrixExpr
 from symrnn.derivations.by_hand import Drift, carry_by_hand, largest_drift
 from symrnn.derivations.equations import Names, Shown, bracketed
 from symrnn.derivations.exactness import Closed, Known, rational, trace_rationals
-from symrnn.derivations.forms import Element, enclosure, longest_fraction, write_numbers
 from symrnn.derivations.letters import Notation
+from symrnn.derivations.number_forms import (
+    Element,
+    enclosure,
+    longest_fraction,
+    write_numbers,
+)
 from symrnn.derivations.options import Options
 from symrnn.derivations.selection import Gap, Selection, with_gaps
 from symrnn.documents.layout import LINE, columns_that_fit, selected, width

@@ -184,6 +184,11 @@ class Cell(Displayed):
         sizes = {line.name: line.target.shape[0] for line in self.equations}
         return tuple(sizes[state] for state in self.states)
 
+    @property
+    def projected(self) -> bool:
+        """Whether a state has `proj_size` elements, as that of an LSTM with projection."""
+        return proj_size in self.state_sizes
+
     @cached_property
     def previous(self) -> Mapping[str, Previous]:
         """The symbol of each state at t - 1."""

@@ -35,7 +35,7 @@ from symrnn.kernels.activation_cache import (
     save_errors,
 )
 from symrnn.kernels.environment import Environment, environment_of, kernels_of
-from symrnn.kernels.measuring import Compute, Tally, count_arguments, measure
+from symrnn.kernels.error_profiles import Compute, Tally, count_arguments, measure
 from symrnn.networks.sources.options import require_package
 from symrnn.numerics.formats import FORMATS, FloatFormat, find_format
 

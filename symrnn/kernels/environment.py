@@ -37,7 +37,7 @@ __all__ = [
 
 
 def layer_kernel(
-    cell: str,
+    family: str | None,
     target: FloatFormat,
     *,
     grad: bool,
@@ -50,7 +50,7 @@ def layer_kernel(
     """Return which kernel computes a layer and its activations; see Note [Kernels].
 
     Args:
-        cell: Name of the cell, ``"lstm"``.
+        family: The cell's: `symrnn.Cell.family`, such as ``"lstm"``.
         target: The layer's float format.
         grad: Whether torch records for differentiation.
         onednn: Whether torch may use oneDNN (``torch.backends.mkldnn``).
@@ -66,7 +66,7 @@ def layer_kernel(
     >>> layer_kernel("lstm", FORMATS["float16"], grad=False, here=False)
     'lstm/onednn'
     """
-    if cell != "lstm" or not onednn or single_step or projected or packed:
+    if family != "lstm" or not onednn or single_step or projected or packed:
         return "elementwise"
     if target.name == "float16" and grad:
         return "elementwise"

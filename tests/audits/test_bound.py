@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import symrnn
 from symrnn.audits.explain.bound import Zonotope, bound_errors, probabilistic_unit
 from symrnn.domains.dual import Dual, DualDomain
-from symrnn.domains.floating import FloatingDomain
 from symrnn.domains.rounded import ProductOrder, RoundedDomain
+from symrnn.domains.rounding_bounds import FloatingDomain
 from symrnn.equations.cells import Cell
 from symrnn.equations.language import add, hadamard, matmul, sigmoid, tanh
 from symrnn.equations.symbols import (

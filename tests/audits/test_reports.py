@@ -326,7 +326,7 @@ def test_a_bound_is_a_section():
     """The largest of every step, of all layers in the table and of the last in the chart."""
     from symrnn.audits.explain.bound import bound_errors
     from symrnn.audits.explain.sections import explain_bound
-    from symrnn.domains.floating import FloatingDomain
+    from symrnn.domains.rounding_bounds import FloatingDomain
     from symrnn.networks.inputs import read_inputs
     from symrnn.numerics.formats import FORMATS
 

@@ -18,7 +18,7 @@ from symrnn.errors import SourceError, UnsupportedError
 from symrnn.kernels.activation_cache import find_errors, save_errors
 from symrnn.kernels.calibration import _elementwise_paths, _environment, _layer_paths
 from symrnn.kernels.environment import kernels_of, layer_kernel, onednn_enabled
-from symrnn.kernels.measuring import reference_of
+from symrnn.kernels.error_profiles import reference_of
 from symrnn.numerics.formats import FORMATS
 from tests.require import flushed_subnormals, lack
 

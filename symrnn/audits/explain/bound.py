@@ -52,8 +52,8 @@ import numpy.typing as npt
 
 from symrnn.domains.differences import SLACK, Difference, DifferenceDomain, row_sums
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
-from symrnn.domains.floating import FloatingDomain
-from symrnn.domains.floating_sets import Floating
+from symrnn.domains.rounding_bounds import FloatingDomain
+from symrnn.domains.rounding_sets import Floating
 from symrnn.equations.domain import Domain
 from symrnn.equations.program import Program, execute, lower
 from symrnn.networks.inputs import Inputs, Layout, one_sequence

@@ -17,7 +17,7 @@ from symrnn.audits.explain.attribution import (
 from symrnn.audits.explain.bound import ErrorBound, bound_errors
 from symrnn.audits.explain.conditioning import Conditioning, condition
 from symrnn.audits.findings import Section
-from symrnn.audits.local import floating_domain
+from symrnn.audits.local_audit import floating_domain
 from symrnn.audits.observed import observe
 from symrnn.audits.subject import Subject
 from symrnn.errors import NotFiniteError, UnsupportedError
@@ -35,7 +35,7 @@ def explain(
 
     Args:
         subject: The subject; its network and inputs are finite.
-        accumulate: As for `symrnn.audits.local.audit_steps`.
+        accumulate: As for `symrnn.audits.local_audit.audit_steps`.
         max_precision: Of exact values.
         known: The bound on the trajectory, where it has been computed already.
     """
@@ -164,7 +164,7 @@ def explain_bound(found: ErrorBound) -> Section:
 
     >>> import symrnn
     >>> from symrnn.audits.explain.bound import bound_errors
-    >>> from symrnn.domains.floating import FloatingDomain
+    >>> from symrnn.domains.rounding_bounds import FloatingDomain
     >>> from symrnn.numerics.formats import FORMATS
     >>> from symrnn.networks.inputs import read_inputs
     >>> net = symrnn.load({"weight_ih_l0": [[1]], "weight_hh_l0": [["1/2"]]}, cell="rnn_tanh")

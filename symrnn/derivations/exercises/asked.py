@@ -13,7 +13,7 @@ from sympy import MatrixExpr
 
 from symrnn.derivations.equations import Shown
 from symrnn.derivations.exercises.keys import Key
-from symrnn.derivations.forms import write_numbers
+from symrnn.derivations.number_forms import write_numbers
 from symrnn.derivations.numbers import Values
 from symrnn.derivations.opening import position_title
 from symrnn.derivations.options import Options

@@ -17,7 +17,7 @@ from symrnn.audits.judging import judge_steps
 from symrnn.audits.observed import Observed, count_padding, observe
 from symrnn.audits.subject import Subject
 from symrnn.domains.activation_errors import ActivationErrors
-from symrnn.domains.floating import FloatingDomain
+from symrnn.domains.rounding_bounds import FloatingDomain
 from symrnn.equations.language import Elementwise, postorder
 from symrnn.kernels.activation_cache import find_errors
 from symrnn.kernels.environment import Environment

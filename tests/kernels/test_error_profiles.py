@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flint import fmpq
 
-from symrnn.kernels.measuring import (
+from symrnn.kernels.error_profiles import (
     Tally,
     Value,
     arguments_of,

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import symrnn
-from symrnn.domains.floating import FloatingDomain
+from symrnn.domains.rounding_bounds import FloatingDomain
 from symrnn.equations.cells import Cell
 from symrnn.equations.functions import FUNCTIONS
 from symrnn.equations.language import add, hadamard, matmul, tanh

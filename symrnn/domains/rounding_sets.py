@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 r"""Sets of numbers that a float program may hold, and polynomials of them.
 
-`symrnn.domains.floating` gives them their meaning; its notes define the words. `image` is
+`symrnn.domains.rounding_bounds` gives them their meaning; its notes define the words. `image` is
 what a library may return for functions of balls, `narrow_image` the same in few passes.
 
 Note [Narrow balls]

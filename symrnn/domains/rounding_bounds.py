@@ -63,7 +63,7 @@ import numpy.typing as npt
 
 from symrnn.domains.activation_errors import ActivationErrors, assumed_errors
 from symrnn.domains.enclosure import EnclosureDomain
-from symrnn.domains.floating_sets import (
+from symrnn.domains.rounding_sets import (
     INFLATE,
     Floating,
     atoms_of,
@@ -171,7 +171,7 @@ class FloatingDomain(Domain[Floating]):
 
         Args:
             parts: Parameters without radii, or a single one.
-            group: g of Note [Sizes in groups], `symrnn.domains.floating`.
+            group: g of Note [Sizes in groups], `symrnn.domains.rounding_bounds`.
         """
         if len(parts) == 1:
             return replace(parts[0], size=left_sizes(parts[0], group, self.rough))
