@@ -42,7 +42,7 @@ ROOMS = {
         environment activation_cache error_profiles calibration schedule torch_orders emulation
         kernels""",
     "audits": """
-        tolerance findings subject torch_run observed departures judging local_audit
+        tolerance findings subject torch_run departures judging local_audit
         explain.bound explain.propagating explain.attribution explain.conditioning
         explain.sections explain
         compare results statements

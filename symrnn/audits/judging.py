@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn.audits.departures import Departure, Distances, Judged, measure_distances
-from symrnn.audits.observed import Observed
+from symrnn.audits.subject import Observed
 from symrnn.domains.enclosure import EnclosureDomain
 from symrnn.domains.rounding_bounds import FloatingDomain
 from symrnn.domains.rounding_sets import Floating

@@ -14,8 +14,7 @@ import numpy.typing as npt
 from symrnn.audits.departures import Departure, Judged
 from symrnn.audits.findings import Arithmetic, LayerReport, StepError, Unseen
 from symrnn.audits.judging import judge_steps
-from symrnn.audits.observed import Observed, count_padding, observe
-from symrnn.audits.subject import Subject
+from symrnn.audits.subject import Observed, Subject, count_padding, observe
 from symrnn.domains.activation_errors import ActivationErrors
 from symrnn.domains.rounding_bounds import FloatingDomain
 from symrnn.equations.language import Elementwise, postorder

@@ -31,7 +31,7 @@ from symrnn.audits.explain.propagating import (
     shadow_domain,
     windows_of,
 )
-from symrnn.audits.observed import Observed
+from symrnn.audits.subject import Observed
 from symrnn.equations.domain import Domain
 from symrnn.errors import NotFiniteError, ShapeError
 from symrnn.kernels.emulation import find_schedule

@@ -18,8 +18,7 @@ from symrnn.audits.explain.bound import ErrorBound, bound_errors
 from symrnn.audits.explain.conditioning import Conditioning, condition
 from symrnn.audits.findings import Section
 from symrnn.audits.local_audit import floating_domain
-from symrnn.audits.observed import observe
-from symrnn.audits.subject import Subject
+from symrnn.audits.subject import Subject, observe
 from symrnn.errors import NotFiniteError, UnsupportedError
 
 __all__ = ["explain", "explain_attribution", "explain_bound", "explain_conditioning"]
