@@ -35,6 +35,8 @@ __all__ = [
     "onednn_enabled",
 ]
 
+_ONEDNN_FORMATS = ("float32", "bfloat16", "float16")
+
 
 def layer_kernel(
     family: str | None,
@@ -70,11 +72,9 @@ def layer_kernel(
         return "elementwise"
     if target.name == "float16" and grad:
         return "elementwise"
-    takes = _onednn_takes if here else _ONEDNN_FORMATS.__contains__
-    return "lstm/onednn" if takes(target.name) else "elementwise"
-
-
-_ONEDNN_FORMATS = ("float32", "bfloat16", "float16")
+    name = target.name
+    takes = _onednn_takes(name) if here else name in _ONEDNN_FORMATS
+    return "lstm/onednn" if takes else "elementwise"
 
 
 def _onednn_takes(name: str) -> bool:
