@@ -3,6 +3,9 @@ VENV ?= .venv
 PYTHON ?= python3
 # Test processes; "auto" is one for each core.
 JOBS ?= auto
+# Neighbours share what a file's tests derive, so each process has a part in one piece, and
+# takes some of another's when it is done.
+PYTEST := -m pytest -n $(JOBS) --dist worksteal
 # Where the demonstration leaves its files.
 DEMO_DIR ?= build/demo
 # What makes torch take the kernels of lesser processors; + joins what is set together.
@@ -28,7 +31,7 @@ demo: $(INSTALLED) ## run the demonstration (files go to DEMO_DIR)
 	cd $(DEMO_DIR) && $(BIN)/symrnn demo
 
 test: $(INSTALLED) $(NODE_INSTALLED) ## run the tests (JOBS=2, ARGS='-k gru' as needed)
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/python $(PYTEST) $(ARGS)
 
 # A file stays in one process: what its tests share is made once.
 test-kernels: $(INSTALLED) ## test torch's numbers again, by its kernels for other processors
@@ -37,7 +40,7 @@ test-kernels: $(INSTALLED) ## test torch's numbers again, by its kernels for oth
 	    -n $(JOBS) --dist loadfile -m 'torch_bits and not slow' $(ARGS) &&) true
 
 slow: $(INSTALLED) $(NODE_INSTALLED) ## run the exhaustive tests too (minutes)
-	$(BIN)/python -m pytest -n $(JOBS) -m 'slow or not slow' $(ARGS)
+	$(BIN)/python $(PYTEST) -m 'slow or not slow' $(ARGS)
 
 check: $(INSTALLED) ## lint, formatting, types
 	$(BIN)/ruff check

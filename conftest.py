@@ -2,6 +2,7 @@
 """Guards around every test, the package's doctests included."""
 
 import ast
+import gc
 import os
 from collections.abc import Iterator
 
@@ -40,6 +41,16 @@ def figures_are_not_those_of_a_user(
 
 def _precisions() -> tuple[int, int]:
     return flint.ctx.prec, mpmath.mp.prec
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay to the end: the garbage collector need not look at them.
+
+    Nor need it look often at expressions and caches, which mostly stay as well.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -18,7 +18,7 @@ import torch
 import symrnn
 from symrnn.audits.explain.attribution import attribute
 from symrnn.audits.explain.bound import bound_errors
-from symrnn.domains.floating import FloatingDomain
+from symrnn.domains.rounding_bounds import FloatingDomain
 from symrnn.networks.inputs import Inputs, read_inputs
 from symrnn.networks.network import Network
 from symrnn.numerics.exact import exact_array

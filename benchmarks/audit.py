@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 import symrnn
-from symrnn.audits.local import audit_steps
+from symrnn.audits.local_audit import audit_steps
 from symrnn.audits.subject import Subject
 from symrnn.audits.torch_run import run_torch
 

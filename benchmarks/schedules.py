@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 import symrnn
-from symrnn.kernels.emulate import emulate
+from symrnn.kernels.emulation import emulate
 from symrnn.kernels.torch_orders import torch_functions, torch_order, torch_products
 from symrnn.networks.inputs import read_inputs
 

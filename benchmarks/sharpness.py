@@ -25,9 +25,8 @@ from foreign import Layer, Style, sigmoid
 import symrnn
 from symrnn.audits.departures import ulps
 from symrnn.audits.judging import judge_steps
-from symrnn.audits.local import audit_steps, floating_domain
-from symrnn.audits.observed import observe
-from symrnn.audits.subject import Subject, read_subject
+from symrnn.audits.local_audit import audit_steps, floating_domain
+from symrnn.audits.subject import Subject, observe, read_subject
 from symrnn.audits.torch_run import run_torch
 from symrnn.numerics.formats import FORMATS
 

@@ -29,7 +29,7 @@ from networks import REGIMES, Scale, random_case, rounded, set_parameters
 import symrnn
 from symrnn.domains.activation_errors import assumed_errors
 from symrnn.domains.enclosure import EnclosureDomain
-from symrnn.domains.floating import FloatingDomain
+from symrnn.domains.rounding_bounds import FloatingDomain
 from symrnn.errors import UndecidedError
 from symrnn.networks.inputs import read_inputs
 from symrnn.numerics.formats import FORMATS

@@ -58,11 +58,14 @@ def _render_math(app, what, name, obj, options, lines):
 def _resolve_public_name(app, env, node, content):
     """Link ``symrnn.runs.trace.Trace``, as annotations say it, to ``symrnn.Trace``."""
     module, _, name = node.get("reftarget", "").rpartition(".")
-    if not module.startswith("symrnn.") or name not in symrnn.__all__:
+    if not module.startswith("symrnn."):
         return None
-    if getattr(import_module(module), name, None) is not getattr(symrnn, name):
-        return None
-    domain = env.domains.python_domain
-    return domain.resolve_xref(
-        env, node["refdoc"], app.builder, "obj", f"symrnn.{name}", node, content
-    )
+    for face in (symrnn, symrnn.equations, symrnn.kernels, symrnn.testing):
+        if name not in face.__all__:
+            continue
+        if getattr(import_module(module), name, None) is getattr(face, name):
+            target = f"{face.__name__}.{name}"
+            return env.domains.python_domain.resolve_xref(
+                env, node["refdoc"], app.builder, "obj", target, node, content
+            )
+    return None

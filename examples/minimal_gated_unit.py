@@ -10,17 +10,22 @@ Reference: Zhou, Wu, Zhang & Zhou, 'Minimal gated unit for recurrent neural netw
 from __future__ import annotations
 
 import symrnn
-from symrnn.equations.cells import Cell, hidden_size, input_size, previous, quantity, x
-from symrnn.equations.language import (
+from symrnn.equations import (
+    Cell,
     add,
     hadamard,
+    hidden_size,
+    input_size,
     matmul,
     matrix,
     ones,
+    previous,
+    quantity,
     sigmoid,
     subtract,
     tanh,
     vector,
+    x,
 )
 
 WEIGHTS = {

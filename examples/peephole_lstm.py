@@ -13,15 +13,20 @@ networks' (2002).
 from __future__ import annotations
 
 import symrnn
-from symrnn.equations.cells import Cell, hidden_size, input_size, previous, quantity, x
-from symrnn.equations.language import (
+from symrnn.equations import (
+    Cell,
     add,
     hadamard,
+    hidden_size,
+    input_size,
     matmul,
     matrix,
+    previous,
+    quantity,
     sigmoid,
     tanh,
     vector,
+    x,
 )
 
 GATES = "ifgo"

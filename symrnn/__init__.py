@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from symrnn.errors import SymrnnWarning as SymrnnWarning
     from symrnn.errors import UndecidedError as UndecidedError
     from symrnn.errors import UnsupportedError as UnsupportedError
-    from symrnn.kernels.calibrate import calibrate as calibrate
+    from symrnn.kernels.calibration import calibrate as calibrate
     from symrnn.networks.network import Network as Network
     from symrnn.networks.sources import load as load
     from symrnn.runs.arrays import Array as Array
@@ -77,7 +77,7 @@ _HOMES = {
     "Unrolled": "runs.unroll",
     "UnsupportedError": "errors",
     "audit": "audits.audit",
-    "calibrate": "kernels.calibrate",
+    "calibrate": "kernels.calibration",
     "derive": "derivations.derive",
     "evaluate": "runs.evaluate",
     "exercise": "derivations.exercises.sheets",

@@ -112,7 +112,7 @@ def assert_explained_by_rounding(
     if report.tolerance is not None and tolerance is None:  # a convention decided
         raise UnsupportedError(
             "nothing disagrees, but this could not be judged, so it is not shown to be "
-            f"explained by rounding: {'; '.join(report.unseen)}. Assert each layer with "
+            f"explained by rounding: {'; '.join(map(str, report.unseen))}. Assert each layer with "
             "its own inputs, or state tolerance=symrnn.Tolerance(...)"
         )
     if not _judged_anything(report):
@@ -137,7 +137,7 @@ def _message(report: Report) -> Iterator[str]:
     yield from (f"Not finite: {cause}" for cause in report.causes[1:])
     yield from _states(report)
     yield from _results(report)
-    yield from (f"Not judged: {text}" for text in report.unseen)
+    yield from (f"Not judged: {one}" for one in report.unseen)
     yield from (f"Note: {note}" for note in report.notes)
 
 

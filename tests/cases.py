@@ -339,6 +339,7 @@ def sample(case: Case) -> Sample:
     return Sample(case, arrays, x, hx, RUNNING.get(case.layout, (time,) * batch))
 
 
+@lru_cache(maxsize=8)
 def oracle(case: Case, a: Arithmetic | None = None) -> list[Expected]:
     """Return what the oracle says of each sequence of a case."""
     s = sample(case)
@@ -459,6 +460,6 @@ class WideBallDomain(BallDomain):
         super().__init__(precision)
         self.radius = radius
 
-    def parameter(self, name: str, values: Any, place: tuple[int, str]) -> Balls:
+    def parameter(self, name: str, values: Any, position: tuple[int, str]) -> Balls:
         error = arb(0, self.radius)
         return self.matrix(values).map(lambda ball: ball + error)

@@ -35,7 +35,10 @@ from tests.cases import (
 ORACLE = Fraction(1, 10**68)
 DIGITS = 30
 
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+# Of the module's scope, so that the tests of a case follow each other and share its traces.
+each_case = pytest.mark.parametrize(
+    "case", CASES, ids=lambda case: case.id, scope="module"
+)
 
 
 def run(case, **options):
@@ -45,6 +48,11 @@ def run(case, **options):
 @lru_cache(maxsize=4)
 def ball_trace(case):
     return run(case, digits=DIGITS)
+
+
+@lru_cache(maxsize=4)
+def exact_trace(case):
+    return run(case, exact=True)
 
 
 def results(trace):
@@ -108,23 +116,23 @@ def test_named_quantities_contain_the_oracle(case):
     """Every gate, state and pre-activation of every step is where torch has it."""
     trace = ball_trace(case)
     for b, expected in enumerate(oracle(case)):
-        for place, quantities in expected.steps.items():
-            step = trace[place]
+        for position, quantities in expected.steps.items():
+            step = trace[position]
             assert set(step.names) == set(quantities)
             for name, values in quantities.items():
                 intervals = step[name].intervals()
                 row = intervals if intervals.ndim == 1 else intervals[b]
                 assert len(values) == len(row)
                 for interval, value in zip(row, values, strict=True):
-                    assert contains(interval, value, ORACLE), (place, name)
-                    assert width(interval) < Fraction(1, 10**25), (place, name)
+                    assert contains(interval, value, ORACLE), (position, name)
+                    assert width(interval) < Fraction(1, 10**25), (position, name)
 
 
 @each_case
 def test_exact_values_contain_the_oracle(case):
     """Exact values are rationals or closed forms that enclose the mpmath value."""
     expected = arrange(case, oracle(case))
-    for name, array in results(run(case, exact=True)).items():
+    for name, array in results(exact_trace(case)).items():
         intervals = array.intervals()
         for index, value in np.ndenumerate(expected[name]):
             assert contains(intervals[index], value, ORACLE), (name, index)
@@ -132,12 +140,15 @@ def test_exact_values_contain_the_oracle(case):
 
 
 @pytest.mark.parametrize(
-    "case", [c for c in CASES if c.kind == "rnn_relu"], ids=lambda case: case.id
+    "case",
+    [c for c in CASES if c.kind == "rnn_relu"],
+    ids=lambda case: case.id,
+    scope="module",
 )
 def test_relu_networks_are_exactly_rational(case):
     """A relu network's exact values are the fractions that plain Python finds."""
     expected = arrange(case, oracle(case, FRACTIONS))
-    for name, array in results(run(case, exact=True)).items():
+    for name, array in results(exact_trace(case)).items():
         assert expected[name].tolist() == array.exact(), name
 
 
@@ -225,7 +236,10 @@ def torch_results(torch, case):
 
 @pytest.mark.torch_bits
 @pytest.mark.parametrize(
-    "case", [c for c in CASES if c.kind != "gru_reset_before"], ids=lambda case: case.id
+    "case",
+    [c for c in CASES if c.kind != "gru_reset_before"],
+    ids=lambda case: case.id,
+    scope="module",
 )
 def test_torch_in_float64_agrees(case, torch):
     """The modules of torch return the same numbers, within float64's rounding."""
@@ -247,7 +261,9 @@ BASE = [
     Case(kind, projected, 2, True, True, "float64", "batch", True)
     for kind, projected in KINDS
 ]
-each_base = pytest.mark.parametrize("case", BASE, ids=lambda case: case.id)
+each_base = pytest.mark.parametrize(
+    "case", BASE, ids=lambda case: case.id, scope="module"
+)
 
 
 def trace_of(case, arrays):

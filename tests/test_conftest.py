@@ -4,18 +4,24 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import golden_checker
+from tests.forking import forking_python
 
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(scope="module")
+def python():
+    with forking_python("flint", "mpmath", "pytest") as command:
+        yield command
+
+
 @pytest.fixture
-def run_pytest(tmp_path):
+def run_pytest(python, tmp_path):
     """Run pytest on one test file beside copies of the real conftest files."""
     (tmp_path / "tests").mkdir()
     for name in ("conftest.py", "tests/__init__.py", "tests/require.py"):
@@ -23,10 +29,11 @@ def run_pytest(tmp_path):
 
     def run(source: str, **environment: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "test_it.py").write_text(source)
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+        command = [*python, "-m", "pytest", "-p", "no:cacheprovider"]
         command += ["--doctest-modules", "-rs", "test_it.py"]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
         inherited.pop("SYMRNN_REQUIRE_ALL", None)
+        inherited["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # none is needed
         return subprocess.run(
             command,
             cwd=tmp_path,

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import symrnn
+from tests.forking import forking_python
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "symrnn" / "cli" / "data"
@@ -19,11 +20,22 @@ NOTEBOOK = json.loads((DATA / "seed.json").read_text("utf-8"))
 PARITY = json.loads((DATA / "parity.json").read_text("utf-8"))
 
 
-def run_example(name, *arguments):
+ENVIRONMENT = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+
+
+@pytest.fixture(scope="module")
+def python():
+    with forking_python(
+        "torch", "symrnn", options=["-W", "error"], **ENVIRONMENT
+    ) as it:
+        yield it
+
+
+def run_example(python, name, *arguments):
     """Return what an example prints; fail with what it says on standard error."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", ROOT / "examples" / name, *arguments],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        [*python, ROOT / "examples" / name, *arguments],
+        env=os.environ | ENVIRONMENT,
         capture_output=True,
         encoding="utf-8",
         timeout=120,
@@ -40,14 +52,14 @@ def load(entry):
 
 def test_minimal_gated_unit():
     """It prints the first gate, which is sigmoid(3/2), to 30 digits, and derives it."""
-    printed = run_example("minimal_gated_unit.py")
+    printed = run_example([sys.executable, "-W", "error"], "minimal_gated_unit.py")
     assert "0.817574476193643659607217178656" in printed
     assert "# A minimal gated unit" in printed
 
 
-def test_peephole_lstm():
+def test_peephole_lstm(python):
     """Without peepholes it is the usual LSTM; with them it is not."""
-    printed = run_example("peephole_lstm.py")
+    printed = run_example(python, "peephole_lstm.py")
     assert "digit for digit: True" in printed
     last = [line.split()[-1] for line in printed.splitlines() if "h_4 =" in line]
     with_peepholes, without, usual = last[:3]
@@ -55,7 +67,7 @@ def test_peephole_lstm():
     assert "# A peephole LSTM" in printed
 
 
-def test_g2p_encoder(tmp_path):
+def test_g2p_encoder(tmp_path, python):
     """On weights of g2p-en's names and layout it audits each word it is given."""
     pytest.importorskip("torch")
     random = np.random.default_rng(0)
@@ -67,7 +79,7 @@ def test_g2p_encoder(tmp_path):
     }
     path = tmp_path / "checkpoint.npz"
     np.savez(path, **arrays)
-    printed = run_example("g2p_encoder.py", path, "--words", "ab", "ça")
+    printed = run_example(python, "g2p_encoder.py", path, "--words", "ab", "ça")
     rows = [line.split() for line in printed.splitlines()[-2:]]
     assert [["ab", "3", "holds"], ["ça", "3", "holds"]] == [row[:3] for row in rows]
     x = arrays["enc_emb"][[3, 4, 2]]
@@ -75,11 +87,11 @@ def test_g2p_encoder(tmp_path):
     assert rows[0][-1] == symrnn.evaluate(net, x).h_n[0, 0].decimal(30)
 
 
-def test_train_parity(tmp_path):
+def test_train_parity(tmp_path, python):
     """It writes a network of the shapes in the package that has learned the task."""
     pytest.importorskip("torch")
     path = tmp_path / "parity.json"
-    printed = run_example("train_parity.py", path)
+    printed = run_example(python, "train_parity.py", path)
     made = json.loads(path.read_text("utf-8"))
     assert made.keys() == PARITY.keys()
     assert repr(load(made)) == repr(load(PARITY))

@@ -14,7 +14,7 @@ from symrnn.audits.findings import Section as Section
 from symrnn.audits.findings import Statement as Statement
 from symrnn.audits.findings import StepError as StepError
 from symrnn.audits.findings import TensorReport as TensorReport
-from symrnn.audits.local import audit_steps
+from symrnn.audits.local_audit import audit_steps
 from symrnn.audits.report import Report as Report
 from symrnn.audits.results import (
     Limits,
@@ -230,6 +230,7 @@ def _report(
         unseen=() if steps is None else steps.unseen,
         causes=causes,
         notes=(*subject.notes, *remark(causes, tensors, steps, limits)),
+        rounded=subject.rounded,
         statements=tuple(state(subject.environment, limits, steps, tensors)),
         explanation=(
             tuple(explain_errors(subject, accumulate, max_precision, limits.trajectory))

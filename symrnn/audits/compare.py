@@ -4,7 +4,7 @@
 Errors are counted in ulps of the subject's format **at the exact value**: the distance
 between neighbouring floats of the binade that holds it, the subnormal spacing below the
 smallest normal number, and as if exponents had no limit beyond the largest
-(`symrnn.numerics.formats.FloatFormat.ulp_exponent`). A correctly rounded number is off by at
+(`symrnn.kernels.FloatFormat.ulp_exponent`). A correctly rounded number is off by at
 most 1/2 ulp.
 
 Note [Judged once, exactly]

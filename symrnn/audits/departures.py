@@ -2,7 +2,7 @@
 """A subject's numbers against what honest arithmetic could return, and what was found.
 
 Note [No false alarm]
-    ``mid`` and ``rad`` of `symrnn.domains.floating` are such that an honest subject is
+    ``mid`` and ``rad`` of `symrnn.domains.rounding_bounds` are such that an honest subject is
     within. The distance is computed with one rounding; a violation must exceed the
     radius by more than that.
 """
@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from symrnn.domains.floating_sets import Floating
-from symrnn.networks.network import Place
+from symrnn.domains.rounding_sets import Floating
+from symrnn.networks.network import Position
 from symrnn.numerics.formats import FloatFormat
 
 __all__ = ["Departure", "Distances", "Judged", "measure_distances", "ulps"]
@@ -31,7 +31,7 @@ class Departure:
     """One number of the subject, and what honest arithmetic could return there.
 
     Attributes:
-        place: Layer and direction.
+        position: Layer and direction.
         step: The step of the sequence, whatever the direction.
         batch: The batch element.
         unit: The unit.
@@ -43,7 +43,7 @@ class Departure:
         ulp: The subject's unit in the last place at `expected`.
     """
 
-    place: Place
+    position: Position
     step: int
     batch: int
     unit: int
@@ -79,7 +79,7 @@ class Judged:
     Arrays are over (time, unit), the worst of the batch; 0 where nothing was judged.
 
     Attributes:
-        place: Layer and direction.
+        position: Layer and direction.
         judged: Number of states that were judged.
         unjudged: Number that could not be: the step started from numbers that are not
             finite, or the arithmetic may have overflowed.
@@ -92,7 +92,7 @@ class Judged:
         ratios: The ratios of all judged elements of the first state, float32.
     """
 
-    place: Place
+    position: Position
     judged: int = 0
     unjudged: int = 0
     violations: int = 0
@@ -163,7 +163,7 @@ def measure_distances(
 def ulps(values: Floats, target: FloatFormat) -> Floats:
     """Return the unit in the last place of `target` at each value, as a power of two.
 
-    As `symrnn.numerics.formats.FloatFormat.ulp_exponent`, but at least 2^-1022 for float64.
+    As `symrnn.kernels.FloatFormat.ulp_exponent`, but at least 2^-1022 for float64.
 
     >>> from symrnn.numerics.formats import FORMATS
     >>> ulps(np.array([1.0, -3.0, 0.0]), FORMATS["float16"]).tolist()
@@ -179,7 +179,7 @@ def ulps(values: Floats, target: FloatFormat) -> Floats:
 def _earlier(a: Departure | None, b: Departure | None) -> Departure | None:
     if a is None or b is None:
         return a or b
-    sign = -1 if a.place[1] == "reverse" else 1
+    sign = a.position.direction.stride
     return a if (sign * a.step, a.batch) <= (sign * b.step, b.batch) else b
 
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from symrnn.audits.tolerance import Tolerance
 from symrnn.kernels.environment import Environment
 from symrnn.networks.layout import Location
+from symrnn.networks.network import Position
 
 __all__ = [
     "Arithmetic",
@@ -24,6 +25,7 @@ __all__ = [
     "Statement",
     "StepError",
     "TensorReport",
+    "Unseen",
     "Verdict",
 ]
 
@@ -178,6 +180,22 @@ class LayerReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """One layer in one direction whose steps could not be judged; as text, a sentence.
+
+    Attributes:
+        position: Its layer and direction.
+        why: Why not.
+    """
+
+    position: Position
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Arithmetic:
     """What the derived bounds assume of the subject's arithmetic.
 
@@ -257,6 +275,8 @@ class Findings:
         unseen: Layers that could not be judged so, and why.
         causes: The parameters and inputs that are not finite, in words.
         notes: What else a reader must know, such as inputs that were rounded.
+        rounded: Whether the subject saw other inputs than were given: rounded ones. Left
+            out of `Report.to_dict`; a note says it.
         statements: What the report claims, and how well.
         explanation: Where errors come from, as far as that was asked for.
     """
@@ -270,11 +290,12 @@ class Findings:
     tolerance: Tolerance | None = None
     arithmetic: Arithmetic | None = None
     layers: tuple[LayerReport, ...] = ()
-    unseen: tuple[str, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
     causes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     statements: tuple[Statement, ...] = ()
     explanation: tuple[Section, ...] = ()
+    rounded: bool = field(default=False, metadata={"plain": False})
 
     @property
     def passed(self) -> bool:

@@ -32,14 +32,14 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn.audits.departures import Departure, Distances, Judged, measure_distances
-from symrnn.audits.observed import Observed
+from symrnn.audits.subject import Observed
 from symrnn.domains.enclosure import EnclosureDomain
-from symrnn.domains.floating import FloatingDomain
-from symrnn.domains.floating_sets import Floating
+from symrnn.domains.rounding_bounds import FloatingDomain
+from symrnn.domains.rounding_sets import Floating
 from symrnn.equations.language import Add, Matmul
 from symrnn.equations.program import Instruction, Program, execute, lower
 from symrnn.networks.inputs import Inputs
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Network, Position
 from symrnn.numerics.exact import Exact
 from symrnn.numerics.threads import count_workers, one_thread_a_product
 
@@ -217,21 +217,21 @@ def split_work(
     steps = len(inputs.widths)
     size = max(1, _ELEMENTS // max(net.state_sizes.values()))
     whole = order.tolist() == list(range(inputs.batch))
-    for index, place in enumerate(net.places):
-        below = _below(net, inputs, observed, place[0])
-        if below is None or place not in observed.outputs:
+    for index, position in enumerate(net.positions):
+        below = _below(net, inputs, observed, position.layer)
+        if below is None or position not in observed.outputs:
             continue
-        output = observed.outputs[place]
-        layer = Layer(net, place, domain)
+        output = observed.outputs[position]
+        layer = Layer(net, position, domain)
         for start in range(0, inputs.batch, size):
             part = order[start : start + size]
             # Where sequences are in order already, there is nothing to copy.
             rows = slice(start, start + size) if whole else part
             running = lengths[start : start + size]
             finals = {
-                state: observed.finals[place, state][rows]
+                state: observed.finals[position, state][rows]
                 for state in net.cell.states
-                if (place, state) in observed.finals
+                if (position, state) in observed.finals
             }
             yield Group(
                 layer=layer,
@@ -253,26 +253,30 @@ def _below(net: Network, inputs: Inputs, observed: Observed, layer: int) -> Ball
     """Return the input of a layer, as far as the subject's results show it."""
     if layer == 0:
         return _ball(inputs.x)
-    places: list[Place] = [(layer - 1, d) for d in net.directions]
-    if not observed.outputs.keys() >= set(places):
+    positions = net.layer(layer - 1)
+    if not observed.outputs.keys() >= set(positions):
         return None
-    return np.concatenate([observed.outputs[p] for p in places], axis=2), None
+    return np.concatenate([observed.outputs[p] for p in positions], axis=2), None
 
 
 class Layer:
     """What all groups of one layer and direction share."""
 
-    def __init__(self, net: Network, place: Place, domain: FloatingDomain) -> None:
-        self.place = place
+    def __init__(
+        self, net: Network, position: Position, domain: FloatingDomain
+    ) -> None:
+        self.position = position
         self.domain = domain
-        self.sizes = net.sizes[place]
+        self.sizes = net.sizes[position]
         self.first, *self.hidden = net.cell.states
         self.state_size = net.state_sizes[self.first]
         self.program = lower(net.cell, (self.first,))
-        self.weights = sum(array.size for array in net.parameters[place].values())
+        self.weights = sum(array.size for array in net.parameters[position].values())
         with domain.context():
             self.parameters: dict[int, Any] = {
-                register: domain.parameter(name, net.parameters[place][name], place)
+                register: domain.parameter(
+                    name, net.parameters[position][name], position
+                )
                 for name, register in self.program.parameters.items()
             }
             execute(domain, self.program.once, self.parameters, self.sizes)
@@ -298,7 +302,7 @@ _COLUMNS = 256  # of a block: enough for matrix products to run at full speed
 _PART = 128  # of a part of it: what elementwise work goes through stays in cache
 
 
-_GROUP = 8  # of Note [Sizes in groups], symrnn.domains.floating
+_GROUP = 8  # of Note [Sizes in groups], symrnn.domains.rounding_bounds
 
 
 _MANY = 1 << 17  # weights: from here on, sizes take more time than all else
@@ -314,7 +318,7 @@ def judge_steps(
     domain: FloatingDomain,
     *,
     executor: Executor | None = None,
-) -> dict[Place, Judged]:
+) -> dict[Position, Judged]:
     """Judge every step of every layer and direction whose own inputs are known.
 
     Args:
@@ -334,13 +338,13 @@ def judge_steps(
     """
     groups = list(split_work(net, inputs, observed, domain))
     workers = count_workers()  # before it is limited
-    found: dict[Place, Judged] = {}
+    found: dict[Position, Judged] = {}
     with _limit(groups):
         for judged in _judge_all(groups, executor, workers):
-            if judged.place in found:
-                found[judged.place].absorb(judged)
+            if judged.position in found:
+                found[judged.position].absorb(judged)
             else:
-                found[judged.place] = judged
+                found[judged.position] = judged
     return found
 
 
@@ -417,14 +421,16 @@ class _Judge:
         self.states = {s: self._atom(group.initial[s]) for s in layer.hidden}
         shape = (len(group.widths), layer.state_size)
         self.found = Judged(
-            place=layer.place,
+            position=layer.position,
             ratio=np.zeros(shape),
             error=np.zeros(shape),
             bound=np.zeros(shape),
         )
 
     def run(self) -> Judged:
-        blocks = list(self._blocks(enumerate(self.group.widths), _COLUMNS))
+        widths = self.group.widths
+        order = self.layer.position.direction.order(len(widths))
+        blocks = list(self._blocks([(t, widths[t]) for t in order], _COLUMNS))
         multiplied = (_ahead if self.group.heavy else map)(self._multiply, blocks)
         for block, registers in zip(blocks, multiplied, strict=True):
             start = 0
@@ -435,13 +441,11 @@ class _Judge:
         self._compare_last_states()
         return self.found
 
-    def _blocks(
-        self, steps: Iterable[tuple[int, int]], columns: int
-    ) -> Iterator[Block]:
-        """Yield (step, width) in the order of computing, so many columns at a time."""
-        ordered = sorted(steps, reverse=self.layer.place[1] == "reverse")
+    @staticmethod
+    def _blocks(steps: Block, columns: int) -> Iterator[Block]:
+        """Yield the steps, each with its width, so many columns at a time."""
         block: Block = []
-        for t, width in ordered:
+        for t, width in steps:
             if block and sum(w for _, w in block) + width > columns:
                 yield block
                 block = []
@@ -483,11 +487,10 @@ class _Judge:
     def _before(self, t: int, width: int) -> list[Ball]:
         """Return the subject's own first state before step `t`, in parts."""
         output, initial = self.group.output, self.group.initial[self.layer.first]
+        before, widths = self.layer.position.direction.before(t), self.group.widths
         started = 0  # how many sequences have a step before
-        if self.layer.place[1] == "forward":
-            before, started = t - 1, width if t > 0 else 0
-        elif t + 1 < len(self.group.widths):
-            before, started = t + 1, self.group.widths[t + 1]
+        if 0 <= before < len(widths):
+            started = min(width, widths[before])
         parts: list[Ball] = [(output[before, :started], None)] if started else []
         if started < width or not parts:
             parts.append(take(initial, slice(started, width)))
@@ -547,8 +550,7 @@ class _Judge:
         """Judge the last states, where the subject shows them."""
         widths = self.group.widths
         lengths = [sum(w > j for w in widths) for j in range(len(self.group.sequences))]
-        backwards = self.layer.place[1] == "reverse"
-        lasts = [0 if backwards else n - 1 for n in lengths]
+        lasts = [self.layer.position.direction.end(n) for n in lengths]
         rows = [self.group.output[t, j] for j, t in enumerate(lasts)]
         # The same number twice: the output at the last step, and the last state.
         images = {self.layer.first: self.domain.atom(np.array(rows).T)} | self.states
@@ -583,7 +585,7 @@ class _Judge:
     ) -> Departure:
         unit, column = (int(n) for n in where)
         return Departure(
-            place=self.layer.place,
+            position=self.layer.position,
             step=int(step_of(column)),
             batch=self.group.sequences[column],
             unit=unit,

@@ -11,7 +11,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from symrnn.audits.findings import Findings
+from symrnn.audits.findings import Findings, Unseen
 from symrnn.audits.pages.html import report_html
 from symrnn.audits.pages.text import renderable, report_text
 from symrnn.audits.pages.wording import sentence
@@ -51,6 +51,8 @@ class Report(Findings, Displayed):
         unseen: Layers that could not be judged so, and why.
         causes: The parameters and inputs that are not finite, in words.
         notes: What else a reader must know, such as inputs that were rounded.
+        rounded: Whether the subject saw other inputs than were given: rounded ones. Left
+            out of `Report.to_dict`; a note says it.
         statements: What the report claims, and how well.
         explanation: Where errors come from, as far as that was asked for.
     """
@@ -127,6 +129,8 @@ def render(report: Report, form: str) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, (Unseen, str)):  # as a sentence; a direction as its word
+        return str(value)
     if is_dataclass(value):
         shown = [f for f in fields(value) if f.metadata.get("plain", True)]
         return {f.name: _plain(getattr(value, f.name)) for f in shown}

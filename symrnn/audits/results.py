@@ -28,7 +28,7 @@ from symrnn.audits.compare import Judgement, compare
 from symrnn.audits.departures import ulps
 from symrnn.audits.explain.bound import ErrorBound, bound_errors
 from symrnn.audits.findings import ElementError, TensorReport
-from symrnn.audits.local import LocalAudit, floating_domain
+from symrnn.audits.local_audit import LocalAudit, floating_domain
 from symrnn.audits.subject import Subject
 from symrnn.audits.tolerance import (
     Enclosure,
@@ -39,7 +39,7 @@ from symrnn.audits.tolerance import (
 )
 from symrnn.domains.enclosure import Enclosed
 from symrnn.errors import UndecidedError
-from symrnn.networks.layout import Grid
+from symrnn.networks.layout import Grid, result_states
 from symrnn.networks.network import DIRECTIONS
 from symrnn.numerics.float_arithmetic import round_array
 from symrnn.numerics.formats import (
@@ -309,9 +309,9 @@ def _arranged(trace: Trace, grid: Grid, name: str) -> Enclosed:
     """Return enclosures in the shape of a result; what is padding is exactly 0."""
     inputs, net = trace.inputs, trace.net
     order = list(inputs.order)
-    if name.endswith("_n") or (net.single_step and name != net.cell.states[0]):
-        state = name.removesuffix("_n")
-        finals = [trace.records[place].final[state] for place in net.places]
+    states = result_states(net)
+    if name != next(iter(states)):
+        finals = [trace.records[p].final[states[name]] for p in net.positions]
         rows = grid.layer * len(net.directions) + grid.direction
         return Enclosed(
             *(
@@ -398,13 +398,13 @@ def find_limits(
         subject: The subject.
         steps: What the local audit could judge.
         tolerance: What the caller stated.
-        accumulate: As for `symrnn.audits.local.audit_steps`.
+        accumulate: As for `symrnn.audits.local_audit.audit_steps`.
     """
     if tolerance is not None or not steps.unseen:
         return Limits(tolerance=tolerance)
     net, inputs = subject.net, subject.inputs
     size = sum(net.state_sizes.values())
-    if sum(n * n for n in inputs.lengths) * size**3 * len(net.places) > _BOUND_WORK:
+    if sum(n * n for n in inputs.lengths) * size**3 * len(net.positions) > _BOUND_WORK:
         return Limits(tolerance=default_tolerance(subject.format))
     domain = floating_domain(subject, accumulate)
     return Limits(trajectory=bound_errors(net, inputs, domain))
@@ -465,13 +465,13 @@ def _is_enclosed_quickly(subject: Subject) -> bool:
     if subject.format.precision > 24 or not subject.inputs.batch:
         return False
     size = sum(subject.net.state_sizes.values())
-    steps = sum(subject.inputs.lengths) * len(subject.net.places)
+    steps = sum(subject.inputs.lengths) * len(subject.net.positions)
     return steps * size**3 <= _ENCLOSED_WORK
 
 
 def exact_values(trace: Trace, name: str) -> Array:
     """Return what a run gave for a result, by its name among a subject's."""
-    if name != "output":
-        return trace.state(name.removesuffix("_n"))
+    if trace.net.single_step or name != "output":
+        return trace.state(result_states(trace.net)[name])
     output = trace.output
     return output.data if isinstance(output, PackedArray) else output

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from symrnn.audits.findings import Statement, TensorReport, Verdict
-from symrnn.audits.local import LocalAudit
+from symrnn.audits.local_audit import LocalAudit
 from symrnn.audits.results import Limits
 from symrnn.kernels.environment import Environment
 
@@ -151,9 +151,11 @@ def _of_steps(steps: LocalAudit) -> Iterator[Statement]:
         f"accumulated in {arithmetic.accumulate} by sums of products (no Strassen, no "
         f"lower-precision mode), subnormal numbers {flushed}",
     )
-    for text in arithmetic.activations:
-        measured = not text.endswith("assumed")
-        yield Statement(kind="measured" if measured else "assumed", text=text)
+    for errors in steps.activations:
+        yield Statement(
+            kind="assumed" if errors.provenance == "assumed" else "measured",
+            text=errors.describe(),
+        )
     yield Statement(
         kind="assumed",
         text="NumPy's float64 + - * / round to nearest, and its matrix products sum "

@@ -2,13 +2,14 @@
 """The numbers to be judged, checked and put under torch's names.
 
 They are somebody's (`read_subject`), or those of the network emulated in a float format,
-without hardware (`run_emulated`). What torch returns is `symrnn.audits.torch_run`'s.
+without hardware (`run_emulated`). What torch returns is `symrnn.audits.torch_run`'s. Last,
+the subject's own states, as far as its results show them (`observe`).
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,21 +19,30 @@ import numpy.typing as npt
 
 from symrnn._version import __version__
 from symrnn.errors import ShapeError, SourceError, UnsupportedError
-from symrnn.kernels.emulate import emulate, find_schedule
+from symrnn.kernels.emulation import emulate, find_schedule
 from symrnn.kernels.environment import Environment
 from symrnn.kernels.schedule import Schedule
 from symrnn.networks.inputs import Inputs, read_inputs, round_inputs
-from symrnn.networks.layout import Grid, result_grids, result_names, result_shapes
-from symrnn.networks.network import Network
+from symrnn.networks.layout import (
+    Grid,
+    result_grids,
+    result_names,
+    result_shapes,
+    result_states,
+)
+from symrnn.networks.network import Network, Position
 from symrnn.numerics.exact import Exact, exact_array, float_format
 from symrnn.numerics.float_arithmetic import round_array
 from symrnn.numerics.formats import FloatFormat, find_emulated_format, find_format
 
 __all__ = [
+    "Observed",
     "Subject",
     "check_outputs",
+    "count_padding",
     "flatten",
     "numbers_of",
+    "observe",
     "read_subject",
     "require_storage",
     "run_emulated",
@@ -51,6 +61,7 @@ class Subject:
         values: The outputs by name, float64 in torch's shapes.
         environment: What it ran in.
         notes: What a reader must know.
+        rounded: Whether the inputs are not those that were given, but rounded.
         inner: The outputs of the layers below the last, from the first on, as far as
             they are known; shaped as the output.
         kernel: Which code computed its activations; see `symrnn.kernels.environment`.
@@ -66,6 +77,7 @@ class Subject:
     values: dict[str, npt.NDArray[np.float64]]
     environment: Environment
     notes: tuple[str, ...]
+    rounded: bool = False
     inner: tuple[npt.NDArray[np.float64], ...] = ()
     kernel: str = "elementwise"
     original: tuple[Network, Inputs] | None = None
@@ -235,8 +247,8 @@ def run_emulated(
         x: See `symrnn.audit`.
         hx: Likewise.
         lengths: Likewise.
-        format: See `symrnn.numerics.formats.find_emulated_format`.
-        schedule: See `symrnn.kernels.emulate.emulate`.
+        format: See `symrnn.kernels.find_emulated_format`.
+        schedule: See `symrnn.kernels.emulate`.
 
     Raises:
         SourceError: There is no such format or schedule.
@@ -250,6 +262,7 @@ def run_emulated(
         if isinstance(schedule, str):
             schedule = find_schedule(schedule, net.cell)
         inputs, notes = round_inputs(given, target)
+        inputs_rounded = bool(notes)
         rounded, changed = round_network(net, target)
         results = [
             _results(part, _first_states(inputs, part), target, schedule)
@@ -276,6 +289,7 @@ def run_emulated(
             symrnn=__version__, python=platform.python_version(), dtype=target.name
         ),
         notes=notes,
+        rounded=inputs_rounded,
         accumulate=schedule.accumulation(target) if schedule else None,
     )
 
@@ -291,12 +305,12 @@ def round_network(net: Network, target: FloatFormat) -> tuple[Network, int]:
     (0.333984375, 1)
     """
     rounded = {
-        place: {name: round_array(values, target) for name, values in arrays.items()}
-        for place, arrays in net.parameters.items()
+        position: {name: round_array(values, target) for name, values in arrays.items()}
+        for position, arrays in net.parameters.items()
     }
     changed = sum(
-        int(np.count_nonzero(values != rounded[place][name]))
-        for place, arrays in net.parameters.items()
+        int(np.count_nonzero(values != rounded[position][name]))
+        for position, arrays in net.parameters.items()
         for name, values in arrays.items()
     )
     return replace(net, parameters=rounded, dtype=target.name), changed
@@ -306,7 +320,8 @@ def _cut_offs(net: Network) -> list[Network]:
     """Return the network cut off after each layer."""
     return [
         replace(
-            net, parameters={p: a for p, a in net.parameters.items() if p[0] <= layer}
+            net,
+            parameters={p: a for p, a in net.parameters.items() if p.layer <= layer},
         )
         for layer in range(net.num_layers)
     ]
@@ -315,7 +330,7 @@ def _cut_offs(net: Network) -> list[Network]:
 def _first_states(inputs: Inputs, net: Network) -> Inputs:
     if inputs.states is None:
         return inputs
-    rows = len(net.places)
+    rows = len(net.positions)
     states = {name: values[:rows] for name, values in inputs.states.items()}
     return replace(inputs, states=states)
 
@@ -326,3 +341,96 @@ def _results(
     output, states = emulate(net, inputs, target, schedule)
     arrays = states if net.single_step else (output, *states)
     return dict(zip(result_names(net), arrays, strict=True))
+
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What is known of the states of one subject.
+
+    Attributes:
+        outputs: The first state at every step, by (layer, direction): (time, batch,
+            size); what lies beyond a sequence's length means nothing. Layers that the
+            results do not show are missing.
+        finals: Last states, by (layer, direction) and state: (batch, size).
+    """
+
+    outputs: Mapping[Position, Floats]
+    finals: Mapping[tuple[Position, str], Floats]
+
+
+def observe(
+    net: Network,
+    inputs: Inputs,
+    values: Mapping[str, Floats],
+    inner: Sequence[Floats] = (),
+) -> Observed:
+    """Read states off results in torch's shapes.
+
+    Args:
+        net: The network.
+        inputs: What it was run on.
+        values: ``output``, ``h_n``, …, or ``h``, ``c`` of a single step.
+        inner: Outputs of the layers below the last, as far as they are known.
+
+    >>> import symrnn, numpy as np
+    >>> from symrnn.networks.inputs import read_inputs
+    >>> net = symrnn.load({"weight_ih_l0": [[1]], "weight_hh_l0": [[1]]}, cell="rnn_tanh")
+    >>> inputs = read_inputs(net, [[3], [4]])
+    >>> observe(net, inputs, {"output": np.ones((2, 1))}).outputs[0, "forward"].shape
+    (2, 1, 1)
+    """
+    states = result_states(net)
+    first = next(iter(states))
+    outputs: dict[Position, Floats] = {}
+    finals: dict[tuple[Position, str], Floats] = {}
+    shown = [(net.num_layers - 1, values[first])] if first in values else []
+    for layer, array in [*enumerate(inner), *shown]:
+        steps = _steps_first(inputs, array)
+        parts = np.split(steps, len(net.directions), axis=2)
+        outputs |= zip(net.layer(layer), parts, strict=True)
+    for name, array in values.items():
+        if name != first:
+            state = states[name]
+            size = net.state_sizes[state]
+            rows = array.reshape(len(net.positions), inputs.batch, size)
+            finals |= {(p, state): r for p, r in zip(net.positions, rows, strict=True)}
+    return Observed(outputs=outputs, finals=finals)
+
+
+def count_padding(inputs: Inputs, values: Mapping[str, Floats]) -> int:
+    """Return how many numbers beyond a sequence's length are not 0, as they should be.
+
+    >>> import symrnn, numpy as np
+    >>> from symrnn.networks.inputs import read_inputs
+    >>> net = symrnn.load({"weight_ih_l0": [[1]], "weight_hh_l0": [[1]]}, cell="rnn_tanh")
+    >>> inputs = read_inputs(net, np.ones((3, 2, 1)), lengths=[3, 1])
+    >>> count_padding(inputs, {"output": np.ones((3, 2, 1))})
+    2
+    """
+    if "output" not in values or inputs.layout.packed:
+        return 0
+    steps = _steps_first(inputs, values["output"])
+    return sum(
+        int(np.count_nonzero(steps[n:, b])) for b, n in enumerate(inputs.lengths)
+    )
+
+
+def _steps_first(inputs: Inputs, array: Floats) -> Floats:
+    """Bring an output in torch's shape to (time, batch, features)."""
+    layout = inputs.layout
+    if layout.packed:
+        steps = np.full((len(inputs.widths), inputs.batch, array.shape[-1]), np.nan)
+        start = 0
+        for t, width in enumerate(inputs.widths):
+            steps[t, list(inputs.order[:width])] = array[start : start + width]
+            start += width
+        return steps
+    if layout.single_step:
+        array = array[np.newaxis]
+    if not layout.batched:
+        return array[:, np.newaxis]
+    swapped = layout.batch_first and not layout.single_step
+    return array.swapaxes(0, 1) if swapped else array

@@ -4,7 +4,7 @@
 Note [Before torch]
     torch 2.13 ends the process with a segmentation fault for a cell with 1-D input and
     a 2-D state, and takes other wrong shapes without a word. So nothing reaches torch
-    that `symrnn.networks.inputs.read_inputs` has not accepted, and what comes back is checked
+    that `symrnn.kernels.read_inputs` has not accepted, and what comes back is checked
     too.
 
 Note [Inner layers]
@@ -89,9 +89,10 @@ def run_torch(
         format=target,
         values=values,
         inner=inner,
-        kernel=_kernel(module, net, inputs, environment, ragged=ragged),
+        kernel=_kernel(net, inputs, environment, ragged=ragged),
         environment=environment,
         notes=(*notes, *changed),
+        rounded=bool(notes),
     )
 
 
@@ -252,14 +253,14 @@ def _cut_off(module: Any, layers: int) -> Any:
 
 
 def _kernel(
-    module: Any, net: Network, inputs: Inputs, environment: Environment, *, ragged: bool
+    net: Network, inputs: Inputs, environment: Environment, *, ragged: bool
 ) -> str:
     return layer_kernel(
-        "lstm" if "LSTM" in type(module).__name__ else "other",
+        net.cell.family,
         find_format(environment.dtype),
         grad=environment.grad_mode == "grad",
         onednn=bool(environment.onednn) and environment.device == "cpu",
         single_step=net.single_step,
-        projected=bool(getattr(module, "proj_size", 0)),
+        projected=net.cell.projected,
         packed=ragged or inputs.layout.packed,
     )

@@ -222,8 +222,8 @@ def audit_in_torch(
     report = audit(module, problem.x, problem.hx, lengths=problem.lengths, **options)
     given, run = problem.net.parameters, load(module).parameters
     changed = [
-        np.count_nonzero((values != run[place][name]) & (values == values))
-        for place, arrays in given.items()
+        np.count_nonzero((values != run[position][name]) & (values == values))
+        for position, arrays in given.items()
         for name, values in arrays.items()
     ]
     if any(changed):
@@ -232,5 +232,4 @@ def audit_in_torch(
             "values are those for the rounded ones"
         )
         report = replace(report, notes=(note, *report.notes))
-    rounded = any("rounded" in note for note in report.notes)
-    return report, None if rounded else module
+    return report, None if report.rounded or any(changed) else module

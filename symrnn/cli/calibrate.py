@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["calibrate"]
 
 _FORMATS = ("float64", "float32", "float16", "bfloat16")
-_FUNCTIONS = ("tanh", "sigmoid")
+_FUNCTIONS = ("tanh", "sigmoid")  # of `symrnn.calibrate`, which help must not import
 _SCHEMA = "symrnn.calibrate/1"
 
 
@@ -57,7 +57,7 @@ def calibrate(
 ) -> None:
     """Measure, keep the figures, and show the worst."""
     from symrnn.kernels.activation_cache import cache_path
-    from symrnn.kernels.calibrate import calibrate as measure
+    from symrnn.kernels.calibration import calibrate as measure
 
     with _progress() as progress:
         found = measure(

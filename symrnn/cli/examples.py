@@ -116,6 +116,6 @@ def _possible_outputs(example: Example) -> list[Any]:
 class _PrintedWeights(BallDomain):
     """Balls in which a parameter stands for all numbers that print as it does."""
 
-    def parameter(self, name: str, values: Any, place: tuple[int, str]) -> Balls:
+    def parameter(self, name: str, values: Any, position: tuple[int, str]) -> Balls:
         half = arb(0, 1) * arb(fmpq(1, 2 * 10**PRINTED_PLACES))
         return self.matrix(values).map(lambda ball: ball + half)

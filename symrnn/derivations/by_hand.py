@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import fmpq, fmpz
 
-from symrnn.derivations.forms import EXTRA, notated
+from symrnn.derivations.number_forms import EXTRA, notated
 from symrnn.derivations.options import Options
 from symrnn.domains.decimal import ByHandDomain
 from symrnn.equations.domain import Interval, Objects, object_array
 from symrnn.networks.inputs import Inputs
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Network, Position
 from symrnn.numerics.exact import Exact, to_fraction
 from symrnn.numerics.formats import round_up
 from symrnn.runs.run import run
@@ -64,7 +64,7 @@ class PrintedDomain(ByHandDomain):
     def input(self, values: Exact, t: int) -> Objects:
         return self._by_sequence(values)
 
-    def initial(self, state: str, values: Exact, place: Any) -> Objects:
+    def initial(self, state: str, values: Exact, position: Any) -> Objects:
         return self._by_sequence(values)
 
     def _by_sequence(self, values: Exact) -> Objects:
@@ -130,7 +130,7 @@ class Drift(NamedTuple):
     """How far a state that was carried by hand is from the exact one, at most."""
 
     size: str
-    place: Place
+    position: Position
     step: int
     sequence: int
     state: str
@@ -138,7 +138,7 @@ class Drift(NamedTuple):
 
 
 def largest_drift(
-    carried: Trace, exact: Callable[[Place, int, int, str, int], Interval]
+    carried: Trace, exact: Callable[[Position, int, int, str, int], Interval]
 ) -> Drift | None:
     """Return the largest distance of all states, ``None`` where there is no state.
 
@@ -146,28 +146,28 @@ def largest_drift(
 
     Args:
         carried: The run by hand.
-        exact: From place, step, sequence, state and unit to an enclosure of the value.
+        exact: From position, step, sequence, state and unit to an enclosure of the value.
     """
-    worst: tuple[fmpq, tuple[Place, int, str, tuple[int, ...]]] | None = None
-    for place in carried.net.places:
+    worst: tuple[fmpq, tuple[Position, int, str, tuple[int, ...]]] | None = None
+    for position in carried.net.positions:
         for t in range(len(carried.inputs.widths)):
             for state in carried.net.cell.states:
-                values = np.array(carried[(*place, t)][state].tolist(), dtype=object)
+                values = np.array(carried[(*position, t)][state].tolist(), dtype=object)
                 for index, value in np.ndenumerate(values):
                     b, unit = index if len(index) == 2 else (0, index[0])
-                    lo, hi = exact(place, t, b, state, unit)
+                    lo, hi = exact(position, t, b, state, unit)
                     far = max(abs(value - lo), abs(value - hi))
                     if worst is None or far > worst[0]:
-                        worst = far, (place, t, state, index)
+                        worst = far, (position, t, state, index)
     if worst is None:
         return None
-    largest, (place, t, state, where) = worst
+    largest, (position, t, state, where) = worst
     b, unit = where if len(where) == 2 else (0, where[0])
     if largest == 0:
-        return Drift("0", place, t, b, state, unit)
+        return Drift("0", position, t, b, state, unit)
     context = Context(prec=2, rounding=ROUND_CEILING)
     if largest.q.bit_length() > _WRITTEN and math.isfinite(bound := round_up(largest)):
         rounded = context.create_decimal_from_float(bound)
     else:
         rounded = context.divide(Decimal(int(largest.p)), Decimal(int(largest.q)))
-    return Drift(notated(rounded), place, t, b, state, unit)
+    return Drift(notated(rounded), position, t, b, state, unit)

@@ -24,12 +24,12 @@ from symrnn.documents.model import (
     Sign,
     Symbol,
 )
-from symrnn.networks.network import Place
+from symrnn.networks.network import Position
 from symrnn.runs.arrays import PackedArray
 
 __all__ = ["closing"]
 
-Part = tuple[Place, int, str]
+Part = tuple[Position, int, str]
 
 
 def closing(values: Values) -> Iterator[Block]:
@@ -51,7 +51,7 @@ def _drift(values: Values) -> Iterator[Block]:
     if drift.size == "0":
         yield Paragraph(("No state differs from exact arithmetic.",))
         return
-    names = values.names(drift.place, drift.step)
+    names = values.names(drift.position, drift.step)
     where: list[Inline] = [Formula((names.state(drift.state),))]
     if values.net.state_sizes[drift.state] > 1:
         where.append(f", unit {drift.unit + 1}")
@@ -91,11 +91,10 @@ def _output(values: Values) -> Iterator[Block]:
     if len(set(inputs.lengths)) > 1 and not inputs.layout.packed:
         text.append(" Rows after the end of a sequence are zero.")
     yield Paragraph(tuple(text))
-    state, last = net.cell.states[0], net.num_layers - 1
+    state, last = net.cell.states[0], net.layer(net.num_layers - 1)
     for b in values.selection.sequences:
         parts: list[list[Part]] = [
-            [((last, d), t, state) for d in net.directions]
-            for t in range(inputs.lengths[b])
+            [(p, t, state) for p in last] for t in range(inputs.lengths[b])
         ]
         yield from _assembled(values, "output", parts, b)
 
@@ -106,10 +105,8 @@ def _last_states(values: Values) -> Iterator[Block]:
         name = f"{state}_n"
         yield Paragraph(_about_last_states(values, state, name))
         for b in values.selection.sequences:
-            last = inputs.lengths[b] - 1
             parts: list[list[Part]] = [
-                [(place, last if place[1] == "forward" else 0, state)]
-                for place in net.places
+                [(p, p.direction.end(inputs.lengths[b]), state)] for p in net.positions
             ]
             yield from _assembled(values, name, parts, b)
 
@@ -169,8 +166,8 @@ def _symbols(values: Values, parts: list[list[Part]]) -> Math:
 
 def _laid_down(values: Values, part: Part) -> Math:
     """Return a state as a row, which a single number is already."""
-    place, t, state = part
-    symbol = values.names(place, t).state(state)
+    position, t, state = part
+    symbol = values.names(position, t).state(state)
     if values.net.state_sizes[state] == 1 or values.notation.row:
         return (symbol,)
     return symbol, Sign("transposed")

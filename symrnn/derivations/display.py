@@ -24,14 +24,14 @@ from symrnn.audits.pages.wording import (
 from symrnn.audits.report import Report
 from symrnn.derivations.derive import Derivation
 from symrnn.derivations.equations import Names
-from symrnn.derivations.forms import Element, write_numbers
 from symrnn.derivations.letters import Notation
+from symrnn.derivations.number_forms import Element, write_numbers
 from symrnn.derivations.numbers import dotted
 from symrnn.derivations.opening import (
     architecture,
     cell_equations,
     network_equations,
-    place_title,
+    position_title,
     shape_text,
 )
 from symrnn.derivations.options import Options
@@ -56,9 +56,10 @@ from symrnn.documents.model import (
     Strong,
     Table,
 )
-from symrnn.equations.cells import Cell, x
+from symrnn.equations.cells import Cell
+from symrnn.equations.symbols import x
 from symrnn.errors import SymrnnError
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Network, Position
 from symrnn.runs.arrays import Array, PackedArray
 from symrnn.runs.trace import Trace
 from symrnn.runs.unroll import Unrolled, UnrolledStep
@@ -158,12 +159,11 @@ def _(unrolled: Unrolled) -> Iterator[Block]:
         if isinstance(layer, Gap):
             yield Display(((Sign("vdots"),),))
             continue
-        for direction in net.directions:
-            place: Place = (layer, direction)
-            title = place_title(net, place)
+        for position in net.layer(layer):
+            title = position_title(net, position)
             if title:
                 yield Paragraph((f"{title}:",), leads=True)
-            yield from _steps(unrolled, place)
+            yield from _steps(unrolled, position)
 
 
 @_blocks.register
@@ -171,27 +171,25 @@ def _(step: UnrolledStep) -> Iterator[Block]:
     yield Equations(tuple(_step_lines(step)))
 
 
-def _steps(unrolled: Unrolled, place: Place) -> Iterator[Block]:
+def _steps(unrolled: Unrolled, position: Position) -> Iterator[Block]:
     """Yield the equations of the first steps of a direction, and of the last."""
-    order = list(range(unrolled.steps))
-    if place[1] == "reverse":
-        order.reverse()
+    order = position.direction.order(unrolled.steps)
     shown = [order[i] for i in selected(len(order), _MOST_STEPS)]
     for t in with_gaps(shown, order):
         if isinstance(t, Gap):
             yield Display(((Sign("vdots"),),))
         else:
-            yield from _blocks(unrolled[(*place, t)])
+            yield from _blocks(unrolled[(*position, t)])
 
 
 def _step_lines(step: UnrolledStep) -> Iterator[Line]:
-    net, (layer, _) = step.unrolled.net, step.place
+    net, (layer, _) = step.unrolled.net, step.position
     notation = Notation.of(net.cell, Options())
-    names = Names.at(net, notation, step.place, step.t)
+    names = Names.at(net, notation, step.position, step.t)
     if layer:
         below = tuple(
-            Names.at(net, notation, (layer - 1, d), step.t).state(net.cell.states[0])
-            for d in net.directions
+            Names.at(net, notation, p, step.t).state(net.cell.states[0])
+            for p in net.layer(layer - 1)
         )
         parts: Math = below
         if len(below) > 1:
@@ -276,22 +274,22 @@ class _Run:
     selection: Selection
     columns: dict[Any, Array] = field(default_factory=dict)
 
-    def names(self, place: Place, t: int | None = None) -> Names:
+    def names(self, position: Position, t: int | None = None) -> Names:
         net = self.trace.net
-        return Names.at(net, Notation.of(net.cell, self.selection.options), place, t)
+        return Names.at(net, Notation.of(net.cell, self.selection.options), position, t)
 
-    def state(self, place: Place, t: int, b: int, state: str, unit: int) -> Math:
-        key = (place, t, b, state)
+    def state(self, position: Position, t: int, b: int, state: str, unit: int) -> Math:
+        key = (position, t, b, state)
         if key not in self.columns:
-            self.columns[key] = self._column(place, t, b, state)
+            self.columns[key] = self._column(position, t, b, state)
         element = _element(self.columns[key][unit])
         return write_numbers([element], self.selection.options).texts[0]
 
-    def _column(self, place: Place, t: int, b: int, state: str) -> Array:
+    def _column(self, position: Position, t: int, b: int, state: str) -> Array:
         column = self.trace.inputs.order.index(b)
 
         def select(trace: Trace) -> Any:
-            rows = trace.domain.rows(trace.records[place].steps[t][state])
+            rows = trace.domain.rows(trace.records[position].steps[t][state])
             found = np.empty(len(rows), dtype=object)
             found[:] = [row[column] for row in rows]
             return found
@@ -305,7 +303,7 @@ def _(trace: Trace) -> Iterator[Block]:
     steps, sequences = max(inputs.lengths), inputs.batch
     size = _counted(steps, "step"), _counted(sequences, "sequence")
     yield Paragraph((Strong(net.cell.name), f", {' and '.join(size)}."))
-    few = len(net.places) <= 2
+    few = len(net.positions) <= 2
     options = Options(layers=None if few else (net.num_layers,), numbers="fraction")
     what = "The states" if few else "The states of the last layer"
     which = ", the first sequence" if sequences > 1 else ""

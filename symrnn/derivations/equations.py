@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Literal
 
 from sympy import MatrixExpr
@@ -21,19 +20,19 @@ from symrnn.documents.model import (
     SignName,
     Symbol,
 )
-from symrnn.equations.cells import Cell, previous, x
+from symrnn.equations.cells import Cell
 from symrnn.equations.language import (
     Add,
     Constant,
     Elementwise,
     Hadamard,
     Matmul,
-    Named,
     Neg,
     Transpose,
 )
+from symrnn.equations.symbols import Input, Named, Parameter, Previous
 from symrnn.errors import EquationError
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Direction, Network, Position
 
 __all__ = ["Names", "Shown", "bracketed", "spell"]
 
@@ -81,34 +80,38 @@ class Names:
 
     @classmethod
     def at(
-        cls, net: Network, notation: Notation, place: Place, t: int | None = None
+        cls, net: Network, notation: Notation, position: Position, t: int | None = None
     ) -> Names:
         """Return the names at a layer, direction and step t (from 0), or any step."""
-        layer, direction = place
-        back = direction == "reverse"
+        layer, direction = position
+        back = direction is Direction.REVERSE
         return cls(
             cell=net.cell,
             notation=notation,
             layer=f"({layer + 1})" if net.num_layers > 1 else "",
             arrow=("left" if back else "right") if net.bidirectional else "",
             now="t" if t is None else str(t + 1),
-            before=("t+1" if back else "t-1")
+            before=f"t{-direction.stride:+}"
             if t is None
-            else str(t + 2 if back else t),
+            else str(direction.before(t) + 1),
         )
 
     def symbol(self, name: Named) -> Symbol:
         """Return the symbol of a parameter, the input, a state or a quantity."""
         symbols = self.notation.symbols
-        if name in _parameters(self.cell):
+        if isinstance(name, Parameter):
             symbol = symbols[name.name]
             sup = _beside(symbol.sup, self.layer)
             return replace(symbol, sup=sup, arrow=self.arrow)
-        before = name.name.endswith("_prev")
-        stem = name.name.removesuffix("_prev").removesuffix("_t")
-        symbol = symbols[stem]
-        sub = _beside(symbol.sub, self.before if before else self.now)
-        if name == x:  # both directions read it; in the first layer it is the network's
+        if isinstance(name, Previous):
+            symbol = symbols[name.state]
+            sub = _beside(symbol.sub, self.before)
+        else:
+            symbol = symbols[name.name]
+            sub = _beside(symbol.sub, self.now)
+        if isinstance(
+            name, Input
+        ):  # both directions read it; in the first layer it is the network's
             sup = _beside(symbol.sup, self.layer.replace("(1)", ""))
             return replace(symbol, sub=sub, sup=sup)
         sup = _beside(symbol.sup, self.layer)
@@ -120,15 +123,10 @@ class Names:
 
     def state(self, state: str, *, before: bool = False) -> Symbol:
         """Return the symbol of a state at this step, or at the step before."""
-        sizes = dict(zip(self.cell.states, self.cell.state_sizes, strict=True))
+        if before:
+            return self.symbol(self.cell.previous[state])
         targets = {line.name: line.target for line in self.cell.equations}
-        return self.symbol(previous(state, sizes[state]) if before else targets[state])
-
-
-@lru_cache(maxsize=8)
-def _parameters(cell: Cell) -> frozenset[Named]:
-    """Return a cell's parameters as a set: SymPy compares slowly, one after the other."""
-    return frozenset(cell.parameters)
+        return self.symbol(targets[state])
 
 
 def _beside(own: str, further: str) -> str:

@@ -26,8 +26,8 @@ from symrnn.documents.model import (
     Sign,
     Symbol,
 )
-from symrnn.equations.cells import x
-from symrnn.networks.network import Direction, Place
+from symrnn.equations.symbols import x
+from symrnn.networks.network import Position
 
 __all__ = ["unrolled_graph"]
 
@@ -125,7 +125,7 @@ class _Drawing:
         key = f"x-{layer}-{column.name}"
         if column.step is None:
             return self._dots(key, column.x, y, "cdots")
-        names = self.values.names((layer, "forward"), column.step)
+        names = self.values.names(self.values.net.layer(layer)[0], column.step)
         origin = self._origin("x", layer, "", column.step)
         label = (names.symbol(x),)
         self.nodes.append(
@@ -151,13 +151,11 @@ class _Drawing:
         """Put down a layer above the nodes `below`; return its top row and its height."""
         if not self.values.net.bidirectional:
             height += 1
-            return self._row(columns, below, (layer, "forward"), height, 0), height
-        forward = self._row(
-            columns, below, (layer, "forward"), height + _FORWARD, -_ASIDE
-        )
-        reverse = self._row(
-            columns, below, (layer, "reverse"), height + _REVERSE, _ASIDE
-        )
+            (only,) = self.values.net.layer(layer)
+            return self._row(columns, below, only, height, 0), height
+        one, other = self.values.net.layer(layer)
+        forward = self._row(columns, below, one, height + _FORWARD, -_ASIDE)
+        reverse = self._row(columns, below, other, height + _REVERSE, _ASIDE)
         height += _TOGETHER
         if layer == self.values.net.num_layers - 1:
             return [*forward, *reverse], height - 1
@@ -170,48 +168,47 @@ class _Drawing:
         self,
         columns: Sequence[_Column],
         below: Sequence[str],
-        place: Place,
+        position: Position,
         y: float,
         aside: float,
     ) -> list[str]:
         """Put down the states of a layer in one direction, in the order of steps."""
-        keys = [self._state(column, place, y, aside) for column in columns]
+        keys = [self._state(column, position, y, aside) for column in columns]
         self._connect(columns, below, keys)
-        back = place[1] == "reverse"
         chain = [
-            self._initial(columns, place, y, aside),
-            *(keys[::-1] if back else keys),
+            self._initial(columns, position, y, aside),
+            *keys[:: position.direction.stride],
         ]
         self.edges += map(Edge, chain, chain[1:])
         return keys
 
-    def _state(self, column: _Column, place: Place, y: float, aside: float) -> str:
-        layer, direction = place
+    def _state(
+        self, column: _Column, position: Position, y: float, aside: float
+    ) -> str:
+        layer, direction = position
         key = f"h-{layer}-{direction}-{column.name}"
         if column.step is None:
             return self._dots(key, column.x + aside, y, "cdots")
-        names = self.values.names(place, column.step)
-        self._put_states(key, place, column.step, names, column.x + aside, y)
+        names = self.values.names(position, column.step)
+        self._put_states(key, position, column.step, names, column.x + aside, y)
         return key
 
     def _initial(
-        self, columns: Sequence[_Column], place: Place, y: float, aside: float
+        self, columns: Sequence[_Column], position: Position, y: float, aside: float
     ) -> str:
-        layer, direction = place
-        back = direction == "reverse"
-        first, at = (
-            (self.count - 1, columns[-1].x + 1) if back else (0, columns[0].x - 1)
-        )
+        layer, direction = position
+        first = direction.start(self.count)
+        at = columns[direction.start(len(columns))].x - direction.stride
         key = f"h-{layer}-{direction}-initial"
-        names = self.values.names(place, first)
-        step = self.count if back else -1
-        self._put_states(key, place, step, names, at + aside, y, initial=True)
+        names = self.values.names(position, first)
+        step = direction.before(first)
+        self._put_states(key, position, step, names, at + aside, y, initial=True)
         return key
 
     def _put_states(
         self,
         key: str,
-        place: Place,
+        position: Position,
         step: int,
         names: Names,
         at: float,
@@ -231,7 +228,9 @@ class _Drawing:
                 x=at,
                 y=y,
                 kind="initial" if initial else "state",
-                origin=self._origin(states[0], place[0], place[1], step),
+                origin=self._origin(
+                    states[0], position.layer, position.direction, step
+                ),
                 tone=states[0],
             )
         )
@@ -296,9 +295,7 @@ class _Drawing:
         self.nodes.append(Node(key=key, label=(Sign(sign),), x=at, y=y, kind="dots"))
         return key
 
-    def _origin(
-        self, quantity: str, layer: int, direction: Direction | Literal[""], step: int
-    ) -> Origin:
+    def _origin(self, quantity: str, layer: int, direction: str, step: int) -> Origin:
         return Origin(
             quantity=quantity,
             layer=layer,

@@ -23,8 +23,9 @@ from sympy import MatrixExpr
 
 from symrnn.derivations.options import Options, suggest
 from symrnn.documents.model import Symbol
-from symrnn.equations.cells import Cell, x
-from symrnn.equations.language import Add, Elementwise, Matmul, Named, postorder
+from symrnn.equations.cells import Cell
+from symrnn.equations.language import Add, Elementwise, Matmul, postorder
+from symrnn.equations.symbols import Input, Parameter, Previous
 from symrnn.errors import SourceError
 
 __all__ = [
@@ -187,7 +188,7 @@ def _roles(cell: Cell) -> dict[str, _Role]:
         (name, _Role(line.name, bias, of))
         for line in cell.equations
         for node in postorder(line.value)
-        for name, bias, of in _parts(node, {p.name for p in cell.parameters})
+        for name, bias, of in _parts(node)
     ]
     names = Counter(name for name, _ in found)
     roles = Counter(role for _, role in found)
@@ -195,33 +196,29 @@ def _roles(cell: Cell) -> dict[str, _Role]:
 
 
 def _parts(
-    node: MatrixExpr, parameters: set[str]
+    node: MatrixExpr,
 ) -> Iterator[tuple[str, bool, Literal["input", "state"]]]:
     """Yield the matrix that a node multiplies with, or the biases that it adds."""
     if isinstance(node, Matmul):
         of = _multiplied(node)
-        if of is not None and _is_one_of(node.args[0], parameters):
+        if of is not None and isinstance(node.args[0], Parameter):
             yield node.args[0].name, False, of
     elif isinstance(node, Add):
         of = None
         for term in node.args:
             if isinstance(term, Matmul):
                 of = _multiplied(term)
-            elif of is not None and _is_one_of(term, parameters):
+            elif of is not None and isinstance(term, Parameter):
                 yield term.name, True, of
-
-
-def _is_one_of(node: MatrixExpr, parameters: set[str]) -> bool:
-    return isinstance(node, Named) and node.name in parameters
 
 
 def _multiplied(product: Matmul) -> Literal["input", "state"] | None:
     """Return whether it is the input that is multiplied, or something of the state."""
     vector = product.args[1]
-    if vector == x:
+    if isinstance(vector, Input):
         return "input"
-    names = [leaf.name for leaf in postorder(vector) if isinstance(leaf, Named)]
-    return "state" if any(name.endswith("_prev") for name in names) else None
+    is_state = any(isinstance(leaf, Previous) for leaf in postorder(vector))
+    return "state" if is_state else None
 
 
 NAMED: Mapping[str, Textbook | None] = {
@@ -282,7 +279,7 @@ class Notation:
 
 def _own(cell: Cell) -> dict[str, str]:
     """Return the LaTeX that the cell's author gave its names."""
-    own = {p.name: str(p.args[3].name) for p in cell.parameters}
+    own = {p.name: p.latex for p in cell.parameters}
     for line in cell.equations:
         own[line.name] = re.sub(r"_(t|\{t\})$", "", str(line.target.args[3].name))
     return own | {"x": "x"}

@@ -19,27 +19,25 @@ from sympy import MatrixExpr
 from symrnn.derivations.numbers import Values
 from symrnn.derivations.selection import Gap
 from symrnn.documents.model import Block, Script
-from symrnn.equations.cells import Cell, x
+from symrnn.equations.cells import Cell
 from symrnn.equations.language import (
     Add,
     Constant,
     Elementwise,
     Hadamard,
     Matmul,
-    Named,
     Neg,
     Transpose,
     postorder,
 )
+from symrnn.equations.symbols import Named
 from symrnn.errors import EquationError
-from symrnn.networks.network import Network, Place, array_name
+from symrnn.networks.network import Direction, Network, Position, array_name
+from symrnn.networks.sources.modules import torch_class
 from symrnn.numerics.exact import Exact, to_fraction
 
-__all__ = ["FUNCTIONS", "TorchCode", "speak"]
+__all__ = ["TorchCode", "speak"]
 
-
-FUNCTIONS = {"tanh": "torch.tanh", "sigmoid": "torch.sigmoid", "relu": "torch.relu"}
-"""What torch calls functions, by name."""
 
 _TIGHT: Mapping[type, tuple[type, ...]] = {
     Matmul: (Add, Neg, Hadamard, Matmul),
@@ -64,7 +62,7 @@ def speak(node: MatrixExpr, names: Mapping[str, str]) -> str:
     """
     match node:
         case Named():
-            return names[node.name if node != x else "x"]
+            return names[node.name]
         case Constant():
             return str(node.args[0])
         case Matmul():
@@ -76,8 +74,10 @@ def speak(node: MatrixExpr, names: Mapping[str, str]) -> str:
         case Transpose():
             return f"{_operand(node, node.args[0], names)}.T"
         case Elementwise():
-            function = FUNCTIONS[node.function.name]
-            return f"{function}({speak(node.args[1], names)})"
+            function = node.function
+            if function.torch is None:
+                raise EquationError(f"torch has no function {function.name}")
+            return f"{function.torch}({speak(node.args[1], names)})"
         case Add():
             return _sum(node, names)
     raise EquationError(f"no Python for the node {type(node).__name__}")
@@ -96,15 +96,6 @@ def _sum(node: MatrixExpr, names: Mapping[str, str]) -> str:
 def _operand(parent: MatrixExpr, child: MatrixExpr, names: Mapping[str, str]) -> str:
     text = speak(child, names)
     return f"({text})" if isinstance(child, _TIGHT[type(parent)]) else text
-
-
-_MODULES = {
-    "RNN (tanh)": "RNN",
-    "RNN (relu)": "RNN",
-    "LSTM": "LSTM",
-    "LSTM with projection": "LSTM",
-    "GRU": "GRU",
-}
 
 
 _MOST_LITERALS = 2000  # numbers; more of them are no longer read by anyone
@@ -150,13 +141,13 @@ class TorchCode:
     @cached_property
     def possible(self) -> bool:
         """Whether every function of the cell is torch's, and the numbers are not too many."""
-        used = {
-            node.args[0].name
+        spelled = all(
+            node.function.torch is not None
             for line in self.values.net.cell.equations
             for node in postorder(line.value)
             if isinstance(node, Elementwise)
-        }
-        return used <= FUNCTIONS.keys() and self._count <= _MOST_NUMBERS
+        )
+        return spelled and self._count <= _MOST_NUMBERS
 
     @property
     def _count(self) -> int:
@@ -185,11 +176,11 @@ class TorchCode:
         if self.values.options.carry == "by-hand":
             yield Script(_EXACT)
         lines = ["import base64", "import struct", "", _UNPACK] if self._packed else []
-        for place in net.places:
+        for position in net.positions:
             for parameter in net.cell.parameters:
-                array = net.parameters[place][parameter.name]
+                array = net.parameters[position][parameter.name]
                 values = array[:, 0] if parameter.shape[1] == 1 else array
-                name = _name(net, place, parameter.name)
+                name = _name(net, position, parameter.name)
                 lines.append(f"{name} = {self._tensor(values)}")
         yield Script("\n".join(lines))
 
@@ -203,13 +194,13 @@ class TorchCode:
             lines.insert(0, "outputs = {}  # by layer, direction and sequence")
         yield Script("\n".join(lines))
 
-    def _initial(self, place: Place, b: int, state: str) -> str:
+    def _initial(self, position: Position, b: int, state: str) -> str:
         inputs, net = self.values.trace.inputs, self.values.net
         size = net.state_sizes[state]
         if inputs.states is None:
             return f"torch.zeros({size})"
         column = inputs.order.index(b)
-        found = inputs.initial(state, net.places.index(place), size)
+        found = inputs.initial(state, net.positions.index(position), size)
         return self._tensor(found[:, column])
 
     @property
@@ -226,76 +217,78 @@ class TorchCode:
 
     # --- the steps ---
 
-    def start(self, place: Place, b: int) -> Iterator[Block]:
+    def start(self, position: Position, b: int) -> Iterator[Block]:
         """Yield the input of a layer, and where its states begin."""
         if not (self.possible and self._whole):
             return
-        net, layer = self.values.net, place[0]
+        net, layer = self.values.net, position.layer
         lines = []
         if layer:
-            below = [_output((layer - 1, d), b) for d in net.directions]
+            below = [_output(p, b) for p in net.layer(layer - 1)]
             lines.append(f"x = torch.cat([{', '.join(below)}], dim=1)")
         steps = self.values.trace.inputs.lengths[b]
-        first = steps + 1 if place[1] == "reverse" else 0
+        direction = position.direction
+        first = direction.before(direction.start(steps)) + 1
         for state in net.cell.states:
-            lines.append(f"{state}_{first} = {self._initial(place, b, state)}")
+            lines.append(f"{state}_{first} = {self._initial(position, b, state)}")
         lines.append("states = {}  # by step")
         yield Script("\n".join(lines))
 
-    def between(self, place: Place, gap: Gap) -> Iterator[Block]:
+    def between(self, position: Position, gap: Gap) -> Iterator[Block]:
         """Yield a loop over steps that are left out."""
         if not (self.possible and self._whole):
             return
-        steps = f"range({gap.first}, {gap.last + 1})"
-        first, last = gap.first, gap.last + 1
-        if place[1] == "reverse":
+        steps, direction = f"range({gap.first}, {gap.last + 1})", position.direction
+        if direction is Direction.REVERSE:
             steps = f"reversed({steps})"
-            first, last = gap.last + 2, gap.first + 1
+        order = range(gap.first, gap.last + 1)[:: direction.stride]
+        first, last = direction.before(order[0]) + 1, order[-1] + 1
         cell = self.values.net.cell
-        names = {"x": "x_t"} | {f"{s}_prev": f"{s}_before" for s in cell.states}
+        names = {"x": "x_t"}
+        names |= {symbol.name: f"{s}_before" for s, symbol in cell.previous.items()}
         before = ", ".join(f"{s}_before" for s in cell.states)
         lines = [
             *(f"{s} = {s}_{first}" for s in cell.states),
             f"for t in {steps}:  # the steps that are left out",
             f"    x_t, {before} = x[t], {', '.join(cell.states)}",
-            *(f"    {line}" for line in self._equations(place, names, "")),
+            *(f"    {line}" for line in self._equations(position, names, "")),
             f"    states[t] = {cell.states[0]}",
             *(f"{s}_{last} = {s}" for s in cell.states),
         ]
         yield Script("\n".join(lines))
 
-    def step(self, place: Place, t: int, b: int) -> Iterator[Block]:
+    def step(self, position: Position, t: int, b: int) -> Iterator[Block]:
         """Yield a step: its equations, and a check of every quantity."""
         if not (self.possible and self._whole):
             return
         cell, suffix = self.values.net.cell, f"_{t + 1}"
-        before = t + 2 if place[1] == "reverse" else t
+        before = position.direction.before(t) + 1
         names = {"x": f"x_{t + 1}"}
-        names |= {f"{s}_prev": f"{s}_{before}" for s in cell.states}
+        names |= {symbol.name: f"{s}_{before}" for s, symbol in cell.previous.items()}
         lines = [f"x_{t + 1} = x[{t}]"]
-        lines += self._equations(place, names, suffix)
+        lines += self._equations(position, names, suffix)
         for line in cell.equations:
-            printed = _printed(self.values.decimals(place, t, b, line.name))
+            printed = _printed(self.values.decimals(position, t, b, line.name))
             name = f"{line.name}{suffix}"
             lines.append(f'check("{name}", {name}, {printed})')
         lines.append(f"states[{t}] = {cell.states[0]}{suffix}")
         yield Script("\n".join(lines))
 
-    def end(self, place: Place, b: int) -> Iterator[Block]:
+    def end(self, position: Position, b: int) -> Iterator[Block]:
         """Yield where the states of a layer and direction are kept."""
         if not (self.possible and self._whole):
             return
         yield Script(
-            f"{_output(place, b)} = torch.stack([states[t] for t in sorted(states)])"
+            f"{_output(position, b)} = torch.stack([states[t] for t in sorted(states)])"
         )
 
     def _equations(
-        self, place: Place, names: Mapping[str, str], suffix: str
+        self, position: Position, names: Mapping[str, str], suffix: str
     ) -> Iterator[str]:
         net = self.values.net
         known = dict(names)
         for parameter in net.cell.parameters:
-            known[parameter.name] = _name(net, place, parameter.name)
+            known[parameter.name] = _name(net, position, parameter.name)
         for line in net.cell.equations:
             yield f"{line.name}{suffix} = {speak(line.value, known)}"
             known[line.target.name] = f"{line.name}{suffix}"
@@ -315,7 +308,7 @@ class TorchCode:
     @property
     def _module(self) -> str | None:
         net = self.values.net
-        return None if net.single_step else _MODULES.get(net.cell.name)
+        return None if net.single_step else torch_class(net.cell)
 
     def _given(self, b: int) -> str:
         """Return the initial states as torch's module takes them; nothing for zeros."""
@@ -323,7 +316,7 @@ class TorchCode:
         if self.values.trace.inputs.states is None:
             return ""
         stacks = [
-            ", ".join(self._initial(place, b, state) for place in net.places)
+            ", ".join(self._initial(position, b, state) for position in net.positions)
             for state in net.cell.states
         ]
         tensors = [f"torch.stack([{stack}])" for stack in stacks]
@@ -331,31 +324,30 @@ class TorchCode:
 
     def _compared(self) -> list[str]:
         net, shown = self.values.net, self.values.selection.sequences
-        top = net.num_layers - 1
         arguments = [f"{net.input_size}, {next(iter(_hidden(net)))}"]
         arguments += [f"num_layers={net.num_layers}"] * (net.num_layers > 1)
         arguments += ["bidirectional=True"] * net.bidirectional
-        arguments += ['nonlinearity="relu"'] * (net.cell.name == "RNN (relu)")
+        arguments += ['nonlinearity="relu"'] * (net.cell.family == "rnn_relu")
         if not any(name.startswith("b_") for name in _names(net.cell)):
             arguments.append("bias=False")
-        if net.cell.name == "LSTM with projection":
+        if net.cell.projected:
             arguments.append(f"proj_size={net.state_sizes['h']}")
         lines = [
             f"module = torch.nn.{self._module}({', '.join(arguments)})",
             "weights = {",
         ]
-        for place in net.places:
+        for position in net.positions:
             for array, members in net.cell.stacking.items():
-                parts = ", ".join(_name(net, place, member) for member in members)
+                parts = ", ".join(_name(net, position, member) for member in members)
                 joined = f"torch.cat([{parts}])" if len(members) > 1 else parts
-                lines.append(f'    "{array_name(array, place)}": {joined},')
+                lines.append(f'    "{array_name(array, position)}": {joined},')
         lines += ["}", "module.load_state_dict(weights)"]
         inputs = self.values.trace.inputs
         for b in shown:
             x = self._tensor(inputs.x[: inputs.lengths[b], b])
             lines.append(f"output = module({x}{self._given(b)})[0].detach()")
             if self._whole:
-                states = [_output((top, d), b) for d in net.directions]
+                states = [_output(p, b) for p in net.layer(net.num_layers - 1)]
                 joined = f"torch.cat([{', '.join(states)}], dim=1)"
                 lines.append(f"torch.testing.assert_close(output, {joined})")
             else:
@@ -366,10 +358,9 @@ class TorchCode:
         """Yield a check of the states that are shown, where the steps are not."""
         net, state = self.values.net, self.values.net.cell.states[0]
         size = net.state_sizes[state]
-        for d, direction in enumerate(net.directions):
-            place: Place = (net.num_layers - 1, direction)
+        for d, position in enumerate(net.layer(net.num_layers - 1)):
             for t in self.values.selection.steps(b):
-                printed = _printed(self.values.decimals(place, t, b, state))
+                printed = _printed(self.values.decimals(position, t, b, state))
                 part = f"output[{t}, {d * size}:{(d + 1) * size}]"
                 yield f'check("{state}_{t + 1}", {part}, {printed})'
 
@@ -393,16 +384,16 @@ def _hidden(net: Network) -> Iterator[int]:
     yield net.state_sizes["c" if "c" in net.state_sizes else net.cell.states[0]]
 
 
-def _name(net: Network, place: Place, name: str) -> str:
+def _name(net: Network, position: Position, name: str) -> str:
     """Return what a name is called at a layer and direction, as torch's arrays are."""
     if net.num_layers == 1 and not net.bidirectional:
         return name
-    return array_name(name, place)
+    return array_name(name, position)
 
 
-def _output(place: Place, b: int) -> str:
+def _output(position: Position, b: int) -> str:
     """Return where the outputs of a layer and direction are kept."""
-    return f'outputs[{place[0]}, "{place[1]}", {b}]'
+    return f'outputs[{position.layer}, "{position.direction}", {b}]'
 
 
 def _printed(decimals: Mapping[int, str]) -> str:

@@ -21,8 +21,13 @@ from sympy import MatrixExpr
 from symrnn.derivations.by_hand import Drift, carry_by_hand, largest_drift
 from symrnn.derivations.equations import Names, Shown, bracketed
 from symrnn.derivations.exactness import Closed, Known, rational, trace_rationals
-from symrnn.derivations.forms import Element, enclosure, longest_fraction, write_numbers
 from symrnn.derivations.letters import Notation
+from symrnn.derivations.number_forms import (
+    Element,
+    enclosure,
+    longest_fraction,
+    write_numbers,
+)
 from symrnn.derivations.options import Options
 from symrnn.derivations.selection import Gap, Selection, with_gaps
 from symrnn.documents.layout import LINE, columns_that_fit, selected, width
@@ -36,11 +41,11 @@ from symrnn.documents.model import (
     Sign,
     SignName,
 )
-from symrnn.equations.cells import x
 from symrnn.equations.domain import Interval
-from symrnn.equations.language import Matmul, Named, postorder
+from symrnn.equations.language import Matmul, postorder
+from symrnn.equations.symbols import Input, Named, Parameter, Previous
 from symrnn.errors import UndecidedError
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Network, Position
 from symrnn.numerics.exact import Exact
 from symrnn.runs.arrays import Array
 from symrnn.runs.trace import Trace
@@ -88,22 +93,21 @@ class Results:
             closed=options.numbers == "closed",
             longest=longest_fraction(options),
         )
-        self._parameters = frozenset(trace.net.cell.parameters)
 
     # --- what is given ---
 
-    def parameter(self, place: Place, name: str) -> Numbers:
+    def parameter(self, position: Position, name: str) -> Numbers:
         """Return a parameter."""
-        return self._given(self.net.parameters[place][name])
+        return self._given(self.net.parameters[position][name])
 
     def input(self, t: int, b: int) -> Numbers:
         """Return the input of the network at step t to sequence b of the batch."""
         return self._given(self.trace.inputs.x[t, b][:, np.newaxis])
 
-    def initial(self, place: Place, b: int, state: str) -> Numbers:
+    def initial(self, position: Position, b: int, state: str) -> Numbers:
         """Return the state that sequence b starts from."""
         inputs = self.trace.inputs
-        index, column = self.net.places.index(place), inputs.order.index(b)
+        index, column = self.net.positions.index(position), inputs.order.index(b)
         values = inputs.initial(state, index, self.net.state_sizes[state])
         return self._given(values[:, column : column + 1])
 
@@ -122,32 +126,33 @@ class Results:
 
     # --- what is computed ---
 
-    def node(self, place: Place, t: int, b: int, node: MatrixExpr) -> Numbers:
+    def node(self, position: Position, t: int, b: int, node: MatrixExpr) -> Numbers:
         """Return a node of the equations, as it is carried on."""
-        if node in self._parameters:
-            return self.parameter(place, node.name)
-        if node == x and place[0] == 0:
+        if isinstance(node, Parameter):
+            return self.parameter(position, node.name)
+        if isinstance(node, Input) and position.layer == 0:
             return self.input(t, b)
-        if isinstance(node, Named) and node.name.endswith("_prev"):
-            state = node.name.removesuffix("_prev")
-            before = self.before(place, t, b)
+        if isinstance(node, Previous):
+            before = self.before(position, t, b)
             if before is None:
-                return self.initial(place, b, state)
-            return self.quantity(place, before, b, state)
-        return self._computed(place, t, b, node)
+                return self.initial(position, b, node.state)
+            return self.quantity(position, before, b, node.state)
+        return self._computed(position, t, b, node)
 
-    def before(self, place: Place, t: int, b: int) -> int | None:
+    def before(self, position: Position, t: int, b: int) -> int | None:
         """Return the step before, in a direction; ``None`` before the first."""
-        before = t + 1 if place[1] == "reverse" else t - 1
+        before = position.direction.before(t)
         return before if 0 <= before < self.trace.inputs.lengths[b] else None
 
-    def _computed(self, place: Place, t: int, b: int, node: MatrixExpr) -> Numbers:
+    def _computed(
+        self, position: Position, t: int, b: int, node: MatrixExpr
+    ) -> Numbers:
         """Return what was computed.
 
         What is carried by hand is exact where it is what is known of the exact run.
         """
-        array = self._at(self.carried, place, t, b, node)
-        known = self._known(place, t, b, node)
+        array = self._at(self.carried, position, t, b, node)
+        known = self._known(position, t, b, node)
         if self.carried is self.trace:
             return Numbers(array.shape, lambda i, j: Element(array[i, j], known(i, j)))
 
@@ -157,14 +162,14 @@ class Results:
 
         return Numbers(array.shape, element)
 
-    def quantity(self, place: Place, t: int, b: int, name: str) -> Numbers:
+    def quantity(self, position: Position, t: int, b: int, name: str) -> Numbers:
         """Return a state or another quantity, as it is carried on."""
-        return self.node(place, t, b, self.target(name))
+        return self.node(position, t, b, self.target(name))
 
-    def exact(self, place: Place, t: int, b: int, node: MatrixExpr) -> Numbers:
+    def exact(self, position: Position, t: int, b: int, node: MatrixExpr) -> Numbers:
         """Return what the exact run computed for a node, without closed forms."""
-        array = self._at(self.trace, place, t, b, node)
-        known = self._known(place, t, b, node)
+        array = self._at(self.trace, position, t, b, node)
+        known = self._known(position, t, b, node)
 
         def element(i: int, j: int) -> Element:
             found = known(i, j)
@@ -179,14 +184,14 @@ class Results:
         )
 
     def _at(
-        self, trace: Trace, place: Place, t: int, b: int, node: MatrixExpr
+        self, trace: Trace, position: Position, t: int, b: int, node: MatrixExpr
     ) -> Array:
         """Return a node's value in one sequence, as rows and columns."""
         column = trace.inputs.order.index(b)
         shared = trace.inputs.batch == 1 or not self._depends_on_step(node)
 
         def select(source: Trace) -> npt.NDArray[np.object_]:
-            rows = source.domain.rows(source.records[place].steps[t][node])
+            rows = source.domain.rows(source.records[position].steps[t][node])
             if not shared:
                 rows = [row[column : column + 1] for row in rows]
             return _objects(rows)
@@ -194,16 +199,16 @@ class Results:
         return trace._array(select)
 
     def _depends_on_step(self, node: MatrixExpr) -> bool:
-        leaves = {leaf for leaf in postorder(node) if isinstance(leaf, Named)}
-        return not leaves <= self._parameters
+        leaves = (leaf for leaf in postorder(node) if isinstance(leaf, Named))
+        return not all(isinstance(leaf, Parameter) for leaf in leaves)
 
     def _known(
-        self, place: Place, t: int, b: int, node: MatrixExpr
+        self, position: Position, t: int, b: int, node: MatrixExpr
     ) -> Callable[[int, int], Known]:
         """Return what is known exactly of a node's elements."""
         if self._rationals is None:
             return lambda i, j: None
-        found = self._at(self._rationals, place, t, b, node).tolist()
+        found = self._at(self._rationals, position, t, b, node).tolist()
         return lambda i, j: found[i][j]
 
 
@@ -248,13 +253,12 @@ class Values:
         self.shortened = False
         self.results = Results(trace, options)
         self._shown: dict[Any, Shown] = {}
-        self._parameters = frozenset(self.net.cell.parameters)
         self._names = {line.value: line.name for line in self.net.cell.equations}
         self._names |= {line.target: line.name for line in self.net.cell.equations}
 
-    def names(self, place: Place, t: int | None = None) -> Names:
+    def names(self, position: Position, t: int | None = None) -> Names:
         """Return the names at a layer, direction and step, or at any step."""
-        return Names.at(self.net, self.notation, place, t)
+        return Names.at(self.net, self.notation, position, t)
 
     @cached_property
     def _plain(self) -> Options:
@@ -272,25 +276,29 @@ class Values:
     def drift(self) -> Drift | None:
         """How far states carried by hand are from the exact ones, at most."""
 
-        def exact(place: Place, t: int, b: int, state: str, unit: int) -> Interval:
+        def exact(
+            position: Position, t: int, b: int, state: str, unit: int
+        ) -> Interval:
             node = self.results.target(state)
-            return enclosure(self.results.exact(place, t, b, node).at(unit, 0))
+            return enclosure(self.results.exact(position, t, b, node).at(unit, 0))
 
         return largest_drift(self.results.carried, exact)
 
     # --- what is given ---
 
-    def parameter(self, place: Place, name: str) -> Shown:
+    def parameter(self, position: Position, name: str) -> Shown:
         """Return a parameter as it is stored; one with few decimals is exact."""
-        return self._parameter(place, name, turned=False)
+        return self._parameter(position, name, turned=False)
 
-    def _parameter(self, place: Place, name: str, *, turned: bool) -> Shown:
-        key = (place, name, turned)
+    def _parameter(self, position: Position, name: str, *, turned: bool) -> Shown:
+        key = (position, name, turned)
         if key not in self._shown:
-            numbers = self.results.parameter(place, name)
+            numbers = self.results.parameter(position, name)
             self._shown[key] = self._show(
                 numbers,
-                Origin(quantity=name, layer=place[0], direction=place[1]),
+                Origin(
+                    quantity=name, layer=position.layer, direction=position.direction
+                ),
                 by_unit=name in self._unit_rows,
                 turn=turned or numbers.shape[1] == 1,
             )
@@ -307,61 +315,66 @@ class Values:
         origin = Origin(quantity="x", step=t, sequence=b)
         return self._show(self.results.input(t, b), origin)
 
-    def initial(self, place: Place, b: int, state: str) -> Shown:
+    def initial(self, position: Position, b: int, state: str) -> Shown:
         """Return the state that sequence b starts from."""
-        before = self.trace.inputs.lengths[b] if place[1] == "reverse" else -1
-        origin = self._origin(state, place, before, b)
-        return self._show(self.results.initial(place, b, state), origin, by_unit=True)
+        direction = position.direction
+        before = direction.before(direction.start(self.trace.inputs.lengths[b]))
+        origin = self._origin(state, position, before, b)
+        return self._show(
+            self.results.initial(position, b, state), origin, by_unit=True
+        )
 
     # --- what is computed ---
 
-    def node(self, place: Place, t: int, b: int, node: MatrixExpr) -> Shown:
+    def node(self, position: Position, t: int, b: int, node: MatrixExpr) -> Shown:
         """Return a node of the equations at a step of sequence b."""
-        if node in self._parameters:
-            return self._parameter(place, node.name, turned=True)
-        if node == x and place[0] == 0:
+        if isinstance(node, Parameter):
+            return self._parameter(position, node.name, turned=True)
+        if isinstance(node, Input) and position.layer == 0:
             return self.input(t, b)
-        if isinstance(node, Named) and node.name.endswith("_prev"):
-            state = node.name.removesuffix("_prev")
-            before = self.results.before(place, t, b)
+        if isinstance(node, Previous):
+            before = self.results.before(position, t, b)
             if before is None:
-                return self.initial(place, b, state)
-            return self.node(place, before, b, self.results.target(state))
-        key = (place, t, b, node)
+                return self.initial(position, b, node.state)
+            return self.node(position, before, b, self.results.target(node.state))
+        key = (position, t, b, node)
         if key not in self._shown:
             origin = None
             if node in self._names:
-                origin = self._origin(self._names[node], place, t, b)
-            elif node == x:
-                origin = self._origin("x", (place[0], ""), t, b)
-            numbers = self.results.node(place, t, b, node)
+                origin = self._origin(self._names[node], position, t, b)
+            elif isinstance(node, Input):
+                origin = self._origin("x", (position.layer, ""), t, b)
+            numbers = self.results.node(position, t, b, node)
             self._shown[key] = self._show(
                 numbers, origin, by_unit=self._has_units(node)
             )
         return self._shown[key]
 
-    def evaluated(self, place: Place, t: int, b: int, node: MatrixExpr) -> Shown | None:
+    def evaluated(
+        self, position: Position, t: int, b: int, node: MatrixExpr
+    ) -> Shown | None:
         """Return the decimals of a node that is printed in closed form, if it is."""
         if self.options.numbers != "closed":
             return None
-        if not _has_function(self.node(place, t, b, node).math):
+        if not _has_function(self.node(position, t, b, node).math):
             return None
-        numbers = self.results.node(place, t, b, node)
+        numbers = self.results.node(position, t, b, node)
         return self._show(
             numbers, None, by_unit=self._has_units(node), options=self._plain
         )
 
     def _has_units(self, node: MatrixExpr) -> bool:
         """Tell whether the rows of a node are units."""
-        return node != x and node.shape[0] in set(self.net.cell.state_sizes)
+        is_input = isinstance(node, Input)
+        return not is_input and node.shape[0] in set(self.net.cell.state_sizes)
 
-    def products(self, place: Place, t: int, b: int, node: Matmul) -> Math | None:
+    def products(self, position: Position, t: int, b: int, node: Matmul) -> Math | None:
         """Return a matrix times a vector as sums of products of two numbers.
 
         Returns:
             Mathematics; ``None`` where there is nothing to add up.
         """
-        left, right = (self.results.node(place, t, b, part) for part in node.args)
+        left, right = (self.results.node(position, t, b, part) for part in node.args)
         (count, inner), (_, columns) = left.shape, right.shape
         if columns != 1 or inner == 1:
             return None
@@ -398,12 +411,12 @@ class Values:
         return dict(zip(where, texts, strict=True))
 
     def rows(
-        self, parts: Sequence[Sequence[tuple[Place, int, str]]], b: int
+        self, parts: Sequence[Sequence[tuple[Position, int, str]]], b: int
     ) -> list[Shown]:
         """Return a matrix whose rows are states of sequence b, laid end to end.
 
         Args:
-            parts: For each row, the (place, step, state) that it is made of.
+            parts: For each row, the (position, step, state) that it is made of.
             b: The sequence.
 
         Returns:
@@ -417,8 +430,8 @@ class Values:
 
         def element(row: int, column: int) -> Element:
             part, i = columns[column]
-            place, t, state = parts[row][part]
-            return self.results.quantity(place, t, b, state).at(i, 0)
+            position, t, state = parts[row][part]
+            return self.results.quantity(position, t, b, state).at(i, 0)
 
         shape = len(parts), len(columns)
         numbers = Numbers(shape, element)
@@ -427,19 +440,19 @@ class Values:
             shown.append(self._show(numbers, None, turn=False, options=self._plain))
         return shown
 
-    def state(self, place: Place, t: int, b: int, state: str, unit: int) -> Math:
+    def state(self, position: Position, t: int, b: int, state: str, unit: int) -> Math:
         """Return one element of a state, as a number rather than in closed form."""
-        element = self.results.quantity(place, t, b, state).at(unit, 0)
+        element = self.results.quantity(position, t, b, state).at(unit, 0)
         (text,) = write_numbers([element], self._numeric).texts
-        return _with_origin(text, self._origin(state, place, t, b))
+        return _with_origin(text, self._origin(state, position, t, b))
 
-    def decimals(self, place: Place, t: int, b: int, name: str) -> dict[int, str]:
+    def decimals(self, position: Position, t: int, b: int, name: str) -> dict[int, str]:
         """Return a quantity's exact values as decimals, by unit from 1.
 
         The units that are shown, to as many digits as are printed; none where no
         precision finds them.
         """
-        numbers = self.results.exact(place, t, b, self.results.target(name))
+        numbers = self.results.exact(position, t, b, self.results.target(name))
         units = self._rows_shown(numbers.shape[0], by_unit=True)
         elements = [numbers.at(i, 0) for i in units]
         try:
@@ -452,8 +465,10 @@ class Values:
             if isinstance(math[0], Number)
         }
 
-    def _origin(self, quantity: str, place: tuple[int, Any], t: int, b: int) -> Origin:
-        layer, direction = place
+    def _origin(
+        self, quantity: str, position: tuple[int, str], t: int, b: int
+    ) -> Origin:
+        layer, direction = position
         return Origin(
             quantity=quantity, layer=layer, direction=direction, step=t, sequence=b
         )

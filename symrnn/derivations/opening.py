@@ -23,33 +23,29 @@ from symrnn.documents.model import (
     Display,
     Equations,
     Formula,
-    Fraction,
     Function,
     Heading,
     Inline,
     Line,
     Math,
-    Number,
     Paragraph,
     Sign,
     Symbol,
     Table,
 )
-from symrnn.equations.cells import x
 from symrnn.equations.functions import ElementwiseFunction
 from symrnn.equations.language import Elementwise, Hadamard, postorder
+from symrnn.equations.symbols import x
 from symrnn.networks.inputs import Inputs
-from symrnn.networks.network import Network, Place, array_name
+from symrnn.networks.network import FIRST, Network, Position, array_name
 
 __all__ = [
-    "FUNCTION_WORDS",
     "architecture",
     "cell_equations",
-    "definition",
     "equal",
     "network_equations",
     "opening",
-    "place_title",
+    "position_title",
     "shape_text",
     "word_for",
 ]
@@ -69,42 +65,21 @@ _LSTM = {
 _GRU = {"r": "Reset gate", "z": "Update gate", "n": "New gate", "h": "Hidden state"}
 
 _WORDS: Mapping[str, Mapping[str, str]] = {
-    "RNN (tanh)": {"h": "Hidden state"},
-    "RNN (relu)": {"h": "Hidden state"},
-    "LSTM": _LSTM,
-    "LSTM with projection": _LSTM,
-    "GRU": _GRU,
-    "GRU (reset before)": _GRU,
-}
-
-FUNCTION_WORDS: Mapping[str, str] = {
-    "tanh": "the hyperbolic tangent",
+    "rnn_tanh": {"h": "Hidden state"},
+    "rnn_relu": {"h": "Hidden state"},
+    "lstm": _LSTM,
+    "gru": _GRU,
+    "gru_reset_before": _GRU,
 }
 
 
-def word_for(cell_name: str, quantity: str) -> str | None:
-    """Return what `quantity` is called in PyTorch's documentation of the cell.
+def word_for(family: str | None, quantity: str) -> str | None:
+    """Return what `quantity` is called in PyTorch's documentation of cells of a family.
 
-    >>> word_for("LSTM", "f"), word_for("my cell", "f")
+    >>> word_for("lstm", "f"), word_for(None, "f")
     ('Forget gate', None)
     """
-    return _WORDS.get(cell_name, {}).get(quantity)
-
-
-_A = Symbol("a")
-
-
-_DEFINITIONS: Mapping[str, Math] = {
-    "sigmoid": (
-        Fraction((Number("1"),), (Number("1"), Sign("plus"), Symbol("e", sup="-a"))),
-    ),
-    "relu": (Symbol(r"\max"), Brackets((Number("0"), Sign("comma"), _A))),
-}
-
-
-def definition(function: str) -> Math | None:
-    """Return the function of the symbol a, where it is defined by a short formula."""
-    return _DEFINITIONS.get(function)
+    return _WORDS.get(family or "", {}).get(quantity)
 
 
 def opening(values: Values) -> Iterator[Block]:
@@ -128,11 +103,10 @@ def equal(left: Math, value: Shown) -> Math:
     return (*left, Sign("equals" if value.exact else "approx"), *value.math)
 
 
-def place_title(net: Network, place: Place) -> str:
+def position_title(net: Network, position: Position) -> str:
     """Return what to call a layer and direction, where there is more than one."""
-    layer, direction = place
-    parts = [f"layer {layer + 1}"] if net.num_layers > 1 else []
-    parts += [f"{direction} direction"] if net.bidirectional else []
+    parts = [f"layer {position.layer + 1}"] if net.num_layers > 1 else []
+    parts += [f"{position.direction} direction"] if net.bidirectional else []
     title = ", ".join(parts)
     return title[:1].upper() + title[1:]
 
@@ -333,11 +307,12 @@ def _places(digits: int) -> str:
 
 def _defined(function: ElementwiseFunction) -> list[Inline]:
     name = Function(function.name, function.latex)
-    formula = definition(function.name)
+    formula = function.definition
+    if isinstance(formula, str):
+        formula = (Function("", formula),)
     if formula is not None:
         return [Formula((name, Brackets((Symbol("a"),)), Sign("equals"), *formula))]
-    words = FUNCTION_WORDS.get(function.name)
-    return [Formula((name,)), f" ({words})" if words else ""]
+    return [Formula((name,)), f" ({function.words})" if function.words else ""]
 
 
 # --- parameters ---------------------------------------------------------------------
@@ -353,21 +328,21 @@ def _parameters(values: Values) -> Iterator[Block]:
             )
         )
     yield _storage(values)
-    shown = values.selection.places
-    for place in shown:
-        title = place_title(net, place)
+    shown = values.selection.positions
+    for position in shown:
+        title = position_title(net, position)
         if title:
             yield Heading(3, (title,))
         else:
             yield Paragraph(("Their values:",), leads=True)
-        names = values.names(place)
+        names = values.names(position)
         matrices: list[Math] = []
         vectors: list[Math] = []
         for p in net.cell.parameters:
-            formula = equal((names.symbol(p),), values.parameter(place, p.name))
+            formula = equal((names.symbol(p),), values.parameter(position, p.name))
             (vectors if p.shape[1] == 1 else matrices).append(formula)
         yield Display((*pack(matrices), *pack(vectors)))
-    if len(shown) < len(net.places):
+    if len(shown) < len(net.positions):
         yield Paragraph(
             ("The parameters of other layers and directions are left out.",)
         )
@@ -379,9 +354,9 @@ def _storage(values: Values) -> Table:
     symbols = {p.name: names.symbol(p) for p in net.cell.parameters}
     rows = []
     for array, members in net.cell.stacking.items():
-        name = array_name(array, (0, "forward"), single_step=net.single_step)
-        height = sum(net.parameters[0, "forward"][m].shape[0] for m in members)
-        columns = net.parameters[0, "forward"][members[0]].shape[1]
+        name = array_name(array, FIRST, single_step=net.single_step)
+        height = sum(net.parameters[FIRST][m].shape[0] for m in members)
+        columns = net.parameters[FIRST][members[0]].shape[1]
         vector = (
             next(p for p in net.cell.parameters if p.name == members[0]).shape[1] == 1
         )

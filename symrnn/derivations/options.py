@@ -17,6 +17,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 from symrnn.errors import SourceError
 from symrnn.networks.inputs import require_int
+from symrnn.networks.network import DIRECTIONS
 
 __all__ = ["Choices", "Options", "read_choices", "read_notation", "suggest"]
 
@@ -200,10 +201,10 @@ def _directions(given: Any) -> tuple[str, ...] | None:
     )
     chosen = list(values)
     for value in chosen:
-        _require_choice("directions", value, ("forward", "reverse"))
+        _require_choice("directions", value, DIRECTIONS)
     if not chosen:
         raise SourceError("directions must name one, forward or reverse (got none)")
-    return tuple(d for d in ("forward", "reverse") if d in chosen)
+    return tuple(d for d in DIRECTIONS if d in chosen)
 
 
 def _notation(given: Any) -> str | dict[str, str]:

@@ -15,7 +15,7 @@ from symrnn.derivations.options import Options
 from symrnn.documents.layout import selected
 from symrnn.errors import SourceError
 from symrnn.networks.inputs import Inputs
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Network, Position
 
 __all__ = ["Gap", "Selection", "with_gaps"]
 
@@ -110,12 +110,12 @@ class Selection:
         return tuple(d for d in self.net.directions if chosen is None or d in chosen)
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def positions(self) -> tuple[Position, ...]:
         """The layers and directions."""
         return tuple(
-            place
-            for place in self.net.places
-            if place[0] in self.layers and place[1] in self.directions
+            position
+            for position in self.net.positions
+            if position.layer in self.layers and position.direction in self.directions
         )
 
     def steps(self, sequence: int) -> tuple[int, ...]:

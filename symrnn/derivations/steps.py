@@ -16,7 +16,7 @@ from sympy import MatrixExpr
 from symrnn.derivations.equations import Names, Shown, spell
 from symrnn.derivations.notebook_torch import TorchCode
 from symrnn.derivations.numbers import Values
-from symrnn.derivations.opening import equal, place_title, word_for
+from symrnn.derivations.opening import equal, position_title, word_for
 from symrnn.derivations.selection import Gap, with_gaps
 from symrnn.derivations.summary import all_states
 from symrnn.documents.layout import fill, pack, width
@@ -35,9 +35,10 @@ from symrnn.documents.model import (
     Sign,
     Strong,
 )
-from symrnn.equations.cells import Equation, x
+from symrnn.equations.cells import Equation
 from symrnn.equations.language import Add, Matmul, Neg, operands, postorder
-from symrnn.networks.network import Place
+from symrnn.equations.symbols import x
+from symrnn.networks.network import FIRST, Position
 
 __all__ = ["sequences"]
 
@@ -72,9 +73,10 @@ def _sequence(values: Values, b: int, level: int) -> Iterator[Block]:
             if isinstance(layer, Gap):
                 yield _left_out("Layer", layer)
                 continue
-            for direction in net.directions:
+            for position in net.layer(layer):
+                direction = position.direction
                 if direction in selection.directions:
-                    yield from _Pass(values, (layer, direction), b).blocks(level)
+                    yield from _Pass(values, position, b).blocks(level)
                 else:
                     yield Paragraph((f"The {direction} direction is left out.",))
     yield Heading(level, ("All states",))
@@ -89,21 +91,18 @@ def _inputs(values: Values, b: int) -> Iterator[Block]:
         if isinstance(t, Gap):
             found.append((Sign("cdots"),))
         else:
-            found.append(
-                equal((values.names((0, "forward"), t).symbol(x),), values.input(t, b))
-            )
+            found.append(equal((values.names(FIRST, t).symbol(x),), values.input(t, b)))
     yield Display(pack(found))
     zero = inputs.states is None
     yield Paragraph(
         ("The initial states are zero:" if zero else "The initial states:",), leads=True
     )
     starts = []
-    for place in values.selection.places:
-        t = count - 1 if place[1] == "reverse" else 0
-        names = values.names(place, t)
+    for position in values.selection.positions:
+        names = values.names(position, position.direction.start(count))
         for state in net.cell.states:
             symbol = names.state(state, before=True)
-            starts.append(equal((symbol,), values.initial(place, b, state)))
+            starts.append(equal((symbol,), values.initial(position, b, state)))
     yield Display(pack(starts))
 
 
@@ -112,34 +111,32 @@ class _Pass:
     """One layer in one direction, for one sequence."""
 
     values: Values
-    place: Place
+    position: Position
     b: int
 
     def blocks(self, level: int) -> Iterator[Block]:
         net = self.values.net
-        yield Heading(level, (place_title(net, self.place) or "The steps",))
+        yield Heading(level, (position_title(net, self.position) or "The steps",))
         yield from self._introduction()
         code = TorchCode(self.values)
-        yield from code.start(self.place, self.b)
+        yield from code.start(self.position, self.b)
         count = self.values.trace.inputs.lengths[self.b]
-        order = range(count)
-        if self.place[1] == "reverse":
-            order = range(count - 1, -1, -1)
+        order = self.position.direction.order(count)
         shown = self.values.selection.steps(self.b)
-        if self.values.options.steps is None and self.place[1] == "reverse":
+        if self.values.options.steps is None:
             # Where the direction starts, and not where the sequence does.
-            shown = tuple(count - 1 - t for t in shown)
+            shown = tuple(order[t] for t in shown)
         for t in with_gaps(shown, order):
             if isinstance(t, Gap):
                 yield _left_out("Step", t)
-                yield from code.between(self.place, t)
+                yield from code.between(self.position, t)
             else:
                 yield from self._step(t, level + 1)
-                yield from code.step(self.place, t, self.b)
-        yield from code.end(self.place, self.b)
+                yield from code.step(self.position, t, self.b)
+        yield from code.end(self.position, self.b)
 
     def _introduction(self) -> Iterator[Block]:
-        layer = self.place[0]
+        layer = self.position.layer
         if layer:
             yield Paragraph(
                 (f"The input of layer {layer + 1} is the output of layer {layer}:",),
@@ -148,7 +145,7 @@ class _Pass:
             yield Display(
                 (
                     (
-                        self.values.names(self.place).symbol(x),
+                        self.values.names(self.position).symbol(x),
                         Sign("equals"),
                         *self._below(),
                     ),
@@ -160,16 +157,16 @@ class _Pass:
         net = self.values.net
         state = net.cell.states[0]
         symbols = [
-            self.values.names((self.place[0] - 1, d)).state(state)
-            for d in net.directions
+            self.values.names(p).state(state)
+            for p in net.layer(self.position.layer - 1)
         ]
         if len(symbols) == 1:
             return (symbols[0],)
         return (Matrix(tuple(((symbol,),) for symbol in symbols)),)
 
     def _step(self, t: int, level: int) -> Iterator[Block]:
-        names = self.values.names(self.place, t)
-        layer, direction = self.place
+        names = self.values.names(self.position, t)
+        layer, direction = self.position
         here = Origin(
             quantity="", layer=layer, direction=direction, step=t, sequence=self.b
         )
@@ -178,7 +175,7 @@ class _Pass:
             title = self._title(equation, names)
             if title is not None:
                 yield Paragraph(title, leads=True)
-            yield _Working(self.values, self.place, self.b, t, names).equations(
+            yield _Working(self.values, self.position, self.b, t, names).equations(
                 equation
             )
 
@@ -187,7 +184,7 @@ class _Pass:
         cell = self.values.net.cell
         if len(cell.equations) == 1:
             return None
-        word = word_for(cell.name, equation.name)
+        word = word_for(cell.family, equation.name)
         kind = "State" if equation.name in cell.states else "Quantity"
         return Strong(word or kind), " ", Formula((names.symbol(equation.target),))
 
@@ -200,7 +197,7 @@ class _Working:
     """The working of the equations of one step."""
 
     values: Values
-    place: Place
+    position: Position
     b: int
     t: int
     names: Names
@@ -221,7 +218,7 @@ class _Working:
                 rows.append((spell(node, self.names), self._reduction(node)))
         if equation.value not in self.known:
             rows.append((target, self._reduction(equation.value)))
-        evaluated = self.values.evaluated(self.place, self.t, self.b, equation.value)
+        evaluated = self.values.evaluated(self.position, self.t, self.b, equation.value)
         if evaluated is not None:  # how large tanh(3/4) is
             if rows[-1][0] != target:
                 rows.append((target, []))
@@ -231,7 +228,7 @@ class _Working:
         for i, (left, parts) in enumerate(rows):
             again = i > 0 and rows[i - 1][0] == left
             lines += fill(() if again else left, parts, indent)
-        layer, direction = self.place
+        layer, direction = self.position
         result = Origin(
             quantity=equation.name,
             layer=layer,
@@ -243,7 +240,7 @@ class _Working:
         return Equations(tuple(lines))
 
     def _shown(self, node: MatrixExpr) -> Shown:
-        return self.values.node(self.place, self.t, self.b, node)
+        return self.values.node(self.position, self.t, self.b, node)
 
     def _reduction(self, root: MatrixExpr) -> list[Line]:
         """Put numbers in, then work out the innermost until `root` is a value."""
@@ -267,7 +264,7 @@ class _Working:
         """Yield a matrix product as sums of products of two numbers, if asked for."""
         if self.values.options.detail != "scalars" or not isinstance(root, Matmul):
             return
-        products = self.values.products(self.place, self.t, self.b, root)
+        products = self.values.products(self.position, self.t, self.b, root)
         if products is not None:
             yield Line((), self._line(root).relation, products)
 

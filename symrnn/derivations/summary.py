@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from symrnn.derivations.equations import Names
-from symrnn.derivations.opening import place_title
+from symrnn.derivations.opening import position_title
 from symrnn.derivations.selection import Gap, Selection, with_gaps
 from symrnn.documents.layout import columns_that_fit, selected
 from symrnn.documents.model import (
@@ -21,7 +21,7 @@ from symrnn.documents.model import (
     Symbol,
     Table,
 )
-from symrnn.networks.network import Place
+from symrnn.networks.network import Position
 
 __all__ = ["States", "all_states"]
 
@@ -38,21 +38,21 @@ class States(Protocol):
     def selection(self) -> Selection:
         """What of it is shown."""
 
-    def names(self, place: Place, t: int | None = None) -> Names:
+    def names(self, position: Position, t: int | None = None) -> Names:
         """Return the names at a layer and direction."""
 
-    def state(self, place: Place, t: int, b: int, state: str, unit: int) -> Math:
+    def state(self, position: Position, t: int, b: int, state: str, unit: int) -> Math:
         """Return one element of a state, as it is printed."""
 
 
 def all_states(values: States, b: int) -> Iterator[Block]:
     """Yield a table for each layer and direction that is shown: a row for each step."""
-    for place in values.selection.places:
-        title = place_title(values.selection.net, place)
+    for position in values.selection.positions:
+        title = position_title(values.selection.net, position)
         if title:
             yield Paragraph((f"{title}:",), leads=True)
         for states in _side_by_side(values):
-            yield _states(values, place, b, states)
+            yield _states(values, position, b, states)
 
 
 def _side_by_side(values: States) -> list[tuple[str, ...]]:
@@ -64,7 +64,9 @@ def _side_by_side(values: States) -> list[tuple[str, ...]]:
     return [states]
 
 
-def _states(values: States, place: Place, b: int, states: tuple[str, ...]) -> Table:
+def _states(
+    values: States, position: Position, b: int, states: tuple[str, ...]
+) -> Table:
     columns = [
         (state, unit)
         for state in states
@@ -72,7 +74,7 @@ def _states(values: States, place: Place, b: int, states: tuple[str, ...]) -> Ta
     ]
     header: list[Cell] = [("Step",)]
     for state, unit in columns:
-        header.append(_formula(_label(values, place, state, unit)))
+        header.append(_formula(_label(values, position, state, unit)))
     rows = []
     count = values.selection.inputs.lengths[b]
     steps = (
@@ -82,7 +84,7 @@ def _states(values: States, place: Place, b: int, states: tuple[str, ...]) -> Ta
         if isinstance(t, Gap):
             rows.append(_dots(len(header)))
         else:
-            rows.append(_row(values, place, t, b, columns))
+            rows.append(_row(values, position, t, b, columns))
     return Table(tuple(header), tuple(rows), "r" * len(header))
 
 
@@ -104,10 +106,10 @@ def _units(values: States, size: int, states: int) -> list[int | None]:
     return found
 
 
-def _label(values: States, place: Place, state: str, unit: int | None) -> Math:
+def _label(values: States, position: Position, state: str, unit: int | None) -> Math:
     if unit is None:
         return (Sign("cdots"),)
-    symbol = values.names(place).state(state)
+    symbol = values.names(position).state(state)
     if values.selection.net.state_sizes[state] == 1:
         return (symbol,)
     return (Brackets((symbol,)), Symbol("", sub=str(unit + 1)))
@@ -115,7 +117,7 @@ def _label(values: States, place: Place, state: str, unit: int | None) -> Math:
 
 def _row(
     values: States,
-    place: Place,
+    position: Position,
     t: int,
     b: int,
     columns: list[tuple[str, int | None]],
@@ -125,7 +127,7 @@ def _row(
         if unit is None:
             cells.append(_formula((Sign("cdots"),)))
         else:
-            cells.append(_formula(values.state(place, t, b, state, unit)))
+            cells.append(_formula(values.state(position, t, b, state, unit)))
     return tuple(cells)
 
 

@@ -81,7 +81,7 @@ class Origin:
 
     quantity: str
     layer: int = 0
-    direction: Literal["", "forward", "reverse"] = ""
+    direction: str = ""
     step: int | None = None
     sequence: int | None = None
 

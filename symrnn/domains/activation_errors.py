@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How far a library's tanh and sigmoid are from the real functions: figures and bounds.
+"""How far a library's functions, such as tanh, are from the real ones: figures and bounds.
 
 An `ActivationErrors` is measured by `symrnn.calibrate` or assumed (`assumed_errors`); an
 audit bounds the activations of its subject with it. docs/theory/activations.md has the
@@ -35,6 +35,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from symrnn.equations.functions import rounds
 from symrnn.numerics.formats import FloatFormat
 
 __all__ = [
@@ -57,7 +58,7 @@ for 2^(k-1023) ≤ |a| < 2^(k-1022)."""
 
 
 LEAST = 2.0**-16
-"""The least number of ulps that is ever allowed, except to relu, which rounds nothing."""
+"""The least number of ulps that is ever allowed, but to what rounds nothing, as relu does."""
 
 _CHUNK = 1 << 15  # elements at a time: what is written between the steps stays in cache
 _USUAL = slice(1023 - 4, 1023 + 3)  # binades of most arguments: 1/16 <= |a| < 8
@@ -95,7 +96,7 @@ class ActivationErrors:
         cpu: The processor they were measured on, with the instructions in use.
         threads: The number of threads.
         profile: Upper bounds of the largest error in ulps (Goldberg's, at the exact
-            value: `symrnn.numerics.formats.FloatFormat.ulp_exponent`), over the arguments whose
+            value: `symrnn.kernels.FloatFormat.ulp_exponent`), over the arguments whose
             exact value is `nearly_subnormal` or more. A float64 array of shape
             (2, `BINADES`): row 0 for arguments ≥ 0 (-0 too), row 1 for those below.
         underflow: Upper bound of the largest absolute error of all other arguments.
@@ -132,18 +133,18 @@ class ActivationErrors:
     def bound(
         self, mid: Floats, rad: Floats, value: Floats, *, scale: float = 1.0
     ) -> Floats:
-        """Bound the error of the function at every float of some intervals.
+        r"""Bound the error of the function at every float of some intervals.
 
         Args:
             mid: Float64 array of midpoints.
             rad: Array of radii, of the same shape.
-            value: Array of upper bounds of |f| on the interval, of the same shape.
+            value: Array of upper bounds of $|f|$ on the interval, of the same shape.
             scale: Of what is returned, 1 or more; all but a relative 2^-51 of it.
 
         Returns:
-            A float64 array: |computed f(a) - f(a)| ≤ bound for every float64 a that is
-            an argument of the function with |a - mid| ≤ rad and |f(a)| ≤ value. Infinite
-            where `value` is infinite or NaN.
+            A float64 array: the computed f(a) is within it of f(a) for every float64 a that
+            is an argument of the function with $|a - mid| \le rad$ and $|f(a)| \le value$.
+            Infinite where `value` is infinite or NaN.
 
         >>> import numpy as np
         >>> from symrnn.numerics.formats import FORMATS
@@ -208,7 +209,7 @@ class ActivationErrors:
     def _allowed(self) -> Floats:
         """The profile, or what is made of it where arguments were sampled."""
         if self.provenance != "measured on samples":
-            least = 0.0 if self.function == "relu" else LEAST
+            least = LEAST if rounds(self.function) else 0.0
             return np.maximum(self.profile, least)
         least = 0.25 * 2.0 ** min(self.format.precision - 24, 0)
         return 0.5 + 2 * np.maximum(self.profile - 0.5, least)
@@ -283,7 +284,7 @@ def assumed_errors(
     float32 and float64: 6 ulps. 16-bit formats: a float32 function of 6 ulps, rounded
     once. oneDNN's sigmoid is taken to be worse below -8; see Note [No FMA]. Results below
     `nearly_subnormal` may be lost, but not in float16: float32 has them all, so they are
-    right to two ulps. relu has no error.
+    right to two ulps. What rounds nothing, as relu does, has no error.
 
     Args:
         function: Its name.
@@ -303,7 +304,7 @@ def assumed_errors(
     underflow = nearly_subnormal(format)
     if format.emin > -126:
         underflow *= 2.0 ** (2 - format.precision)
-    if function == "relu":  # a comparison: nothing is rounded
+    if not rounds(function):
         profile[:], underflow = 0.0, 0.0
     return ActivationErrors(
         function=function,

@@ -18,7 +18,7 @@ from flint import arb, fmpq, fmpq_mat
 
 from symrnn.domains.ball import ball_interval, working_precision
 from symrnn.equations.domain import Interval, ObjectDomain, Objects, object_array
-from symrnn.equations.functions import FUNCTIONS, ElementwiseFunction
+from symrnn.equations.functions import ElementwiseFunction, find_function
 from symrnn.equations.sharing import Shared, share
 from symrnn.errors import UndecidedError
 from symrnn.numerics.exact import Exact, to_fraction
@@ -122,10 +122,11 @@ def _enclose_one(expr: sympy.Expr, args: list[arb]) -> arb:
         return math.prod(args, start=arb(1))
     if expr.is_Pow and expr.exp.is_Integer:
         return args[0] ** int(expr.exp)
-    name = type(expr).__name__
-    if name not in FUNCTIONS:
+    function = find_function(type(expr))
+    if function is None:
+        name = type(expr).__name__
         raise UndecidedError(f"no enclosure is known for {name}(…) in an exact value")
-    return FUNCTIONS[name].ball(args[0])
+    return function.ball(args[0])
 
 
 def _rational(value: Any) -> fmpq:
@@ -163,10 +164,9 @@ def _image(function: ElementwiseFunction, value: Any) -> Any:
         image = function.rational(value)
         if image is not None:
             return image
-    elif function.name == "relu":
+    elif function.select is not None:
         ball = enclose(value)
-        if ball >= 0:
-            return value
-        if ball <= 0:
-            return fmpq(0)
+        chosen = function.select(ball)
+        if chosen is not None:
+            return value if isinstance(chosen, arb) else fmpq(chosen)
     return _tidy(share(function.of(closed_form(value))))

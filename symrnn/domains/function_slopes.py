@@ -1,12 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-r"""Ranges of derivatives of elementwise functions.
-
-Note [Even and falling]
-    The derivatives of tanh and sigmoid are $1 - t^2$ and $\frac14 - (s - \frac12)^2$, in
-    terms of their values t and s: they fall with the distance of the value from its
-    middle. So their range over a ball follows from the ends of the function's own, which
-    is less than what $1 - t \cdot t$ gives, whose two factors are taken for independent.
-"""
+"""Ranges of derivatives of elementwise functions."""
 
 from __future__ import annotations
 
@@ -19,20 +12,19 @@ from sympy import MatrixExpr
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
 from symrnn.equations.derivatives import derivative
 from symrnn.equations.functions import ElementwiseFunction
-from symrnn.equations.language import elementwise, operands, postorder, vector
+from symrnn.equations.language import elementwise, operands, postorder
 from symrnn.equations.program import Instruction, execute
+from symrnn.equations.symbols import vector
 
 __all__ = ["slope"]
 
 Floats = npt.NDArray[np.float64]
 
-_LOST = 2.0**-50  # more than the roundings of the formulas below, whose terms are <= 1
-_MIDDLES = {"tanh": (0.0, 1.0), "sigmoid": (0.5, 0.25)}
-"""Of a function's values, and the derivative there."""
-
 
 def slope(function: ElementwiseFunction, tube: Enclosed) -> Enclosed:
     """Return an enclosure of f' over every number of some balls.
+
+    It is the one of the function's entry, or else that of f' as an expression.
 
     Args:
         function: f. Where it has no derivative, any number of the generalised one counts.
@@ -44,8 +36,8 @@ def slope(function: ElementwiseFunction, tube: Enclosed) -> Enclosed:
     >>> (mid - rad).round(4).tolist(), (mid + rad).round(4).tolist()
     ([[0.7864], [0.42]], [[1.0], [0.42]])
     """
-    if function.name in _MIDDLES:
-        return _even(function, tube)
+    if function.slope is not None:
+        return Enclosed(*function.slope(tube.mid, tube.rad))
     program = _program(function)
     if program is None:
         return Enclosed(np.zeros_like(tube.mid), np.zeros_like(tube.mid))
@@ -55,17 +47,6 @@ def slope(function: ElementwiseFunction, tube: Enclosed) -> Enclosed:
     mid, rad = values[register]
     shape = tube.mid.shape  # a constant derivative has one row
     return Enclosed(np.broadcast_to(mid, shape), np.broadcast_to(rad, shape))
-
-
-def _even(function: ElementwiseFunction, tube: Enclosed) -> Enclosed:
-    """Return the range of f' by Note [Even and falling]."""
-    middle, largest = _MIDDLES[function.name]
-    value, rad = EnclosureDomain().elementwise(function, tube)
-    distance = np.abs(value - middle)
-    near, far = np.maximum(distance - rad, 0), distance + rad
-    lo = np.maximum(largest - far * far, 0)
-    hi = np.maximum(largest - near * near, 0)
-    return Enclosed((lo + hi) / 2, (hi - lo) / 2 + _LOST)
 
 
 @lru_cache

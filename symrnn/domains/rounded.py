@@ -17,9 +17,8 @@ from flint import arb
 
 from symrnn.domains.ball import ball_interval, working_precision
 from symrnn.equations.domain import Domain, Interval
-from symrnn.equations.functions import FUNCTIONS, ElementwiseFunction
+from symrnn.equations.functions import ElementwiseFunction
 from symrnn.errors import UndecidedError
-from symrnn.numerics import elementary
 from symrnn.numerics.exact import Exact, to_fraction
 from symrnn.numerics.float_arithmetic import Arithmetic, Floats
 from symrnn.numerics.formats import (
@@ -113,7 +112,7 @@ Tree: TypeAlias = "int | tuple[Tree, Tree]"
 
 @dataclass(frozen=True)
 class TreeOrder:
-    """Any order at all, as `symrnn.kernels.torch_orders.reveal_order` finds it.
+    """Any order at all, as `symrnn.kernels.reveal_order` finds it.
 
     Attributes:
         tree: Which partial sums are added; every term occurs once.
@@ -338,17 +337,6 @@ def _nearest(value: Any, form: FloatFormat) -> float:
 # --- elementwise functions, correctly rounded ---------------------------------------
 
 
-def _exact_relu(x: Floats) -> tuple[Floats, Floats]:
-    return np.maximum(x, 0.0), np.zeros_like(x)
-
-
-_QUICK: dict[str, Callable[[Any], tuple[Floats, Floats]]] = {
-    "relu": _exact_relu,
-    "sigmoid": elementary.sigmoid,
-    "tanh": elementary.tanh,
-}
-"""Value and proven error of some functions, at array speed."""
-
 _PRECISIONS = tuple(64 << n for n in range(9))
 
 
@@ -358,8 +346,8 @@ def _rounded_image(
     """Return the numbers of a format nearest to the function of each element."""
     result = np.full(x.shape, np.nan)
     with np.errstate(all="ignore"):
-        if function is FUNCTIONS.get(function.name) and function.name in _QUICK:
-            value, error = _QUICK[function.name](x)
+        if function.with_error is not None:
+            value, error = function.with_error(x)
             lower, upper = value - error, value + error
             lower = np.where(error > 0, np.nextafter(lower, -np.inf), lower)
             upper = np.where(error > 0, np.nextafter(upper, np.inf), upper)

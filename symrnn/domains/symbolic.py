@@ -25,13 +25,13 @@ from symrnn.equations.language import (
     Elementwise,
     Hadamard,
     Matmul,
-    Named,
     Neg,
     Transpose,
 )
 from symrnn.equations.sharing import share
+from symrnn.equations.symbols import Named
 from symrnn.errors import UnsupportedError
-from symrnn.networks.network import Place
+from symrnn.networks.network import Position
 from symrnn.numerics.exact import Exact, to_fraction
 
 __all__ = ["MatrixForm", "ScalarForm", "Symbols"]
@@ -43,16 +43,16 @@ class Symbols:
     """Which symbol stands for each leaf.
 
     Args:
-        parameter: From (name, place) to the parameter's symbol.
+        parameter: From (name, position) to the parameter's symbol.
         input: From the step to the input's symbol.
-        initial: From (state, place) to the initial state's symbol.
+        initial: From (state, position) to the initial state's symbol.
     """
 
     def __init__(
         self,
-        parameter: Callable[[str, Place], Named],
+        parameter: Callable[[str, Position], Named],
         input: Callable[[int], Named],
-        initial: Callable[[str, Place], Named],
+        initial: Callable[[str, Position], Named],
     ) -> None:
         self.parameter = parameter
         self.input = input
@@ -67,16 +67,16 @@ class _Symbolic(Domain[Any]):
         self.symbols = symbols
         self.numbers = numbers
 
-    def parameter(self, name: str, values: Exact, place: Any) -> Any:
+    def parameter(self, name: str, values: Exact, position: Any) -> Any:
         if self.numbers:
             return self.matrix(values)
-        return self._symbol(self.symbols.parameter(name, place))
+        return self._symbol(self.symbols.parameter(name, position))
 
     def input(self, values: Exact, t: int) -> Any:
         return self._symbol(self.symbols.input(t))
 
-    def initial(self, state: str, values: Exact, place: Any) -> Any:
-        return self._symbol(self.symbols.initial(state, place))
+    def initial(self, state: str, values: Exact, position: Any) -> Any:
+        return self._symbol(self.symbols.initial(state, position))
 
     def _symbol(self, symbol: Named) -> Any:
         return symbol
@@ -180,7 +180,9 @@ class ScalarForm(_Symbolic):
     def rows(self, a: Objects) -> list[list[Any]]:
         return a.tolist()
 
-    def name_values(self, values: dict[Any, Any], place: Any, t: int) -> dict[Any, Any]:
+    def name_values(
+        self, values: dict[Any, Any], position: Any, t: int
+    ) -> dict[Any, Any]:
         return {name: _map(share, value) for name, value in values.items()}
 
 

@@ -22,20 +22,16 @@ from symrnn.equations.cells import (
     find_cell,
     gru,
     gru_reset_before,
-    hidden_size,
-    input_size,
     lstm,
-    previous,
-    proj_size,
-    quantity,
     rnn,
-    x,
 )
 from symrnn.equations.derivatives import Tangent, derivative, directions, tangent
 from symrnn.equations.functions import (
     FUNCTIONS,
     ElementwiseFunction,
+    FirstOrder,
     monotone_hull,
+    parabolic_slope,
     register_function,
 )
 from symrnn.equations.language import (
@@ -43,7 +39,6 @@ from symrnn.equations.language import (
     elementwise,
     hadamard,
     matmul,
-    matrix,
     neg,
     ones,
     relu,
@@ -51,10 +46,19 @@ from symrnn.equations.language import (
     subtract,
     tanh,
     transpose,
-    vector,
     zeros,
 )
 from symrnn.equations.sharing import cse, share, unshare
+from symrnn.equations.symbols import (
+    hidden_size,
+    input_size,
+    matrix,
+    previous,
+    proj_size,
+    quantity,
+    vector,
+    x,
+)
 
 __all__ = [
     "CELLS",
@@ -62,6 +66,7 @@ __all__ = [
     "Cell",
     "ElementwiseFunction",
     "Equation",
+    "FirstOrder",
     "Tangent",
     "add",
     "cse",
@@ -80,6 +85,7 @@ __all__ = [
     "monotone_hull",
     "neg",
     "ones",
+    "parabolic_slope",
     "previous",
     "proj_size",
     "quantity",

@@ -38,18 +38,16 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import sympy
-from sympy import Eq, MatrixExpr, Symbol
+from sympy import Eq, MatrixExpr
 
 from symrnn.documents.displayed import Displayed
 from symrnn.equations.language import (
     Elementwise,
     Matmul,
-    Named,
     Transpose,
     add,
     hadamard,
     matmul,
-    matrix,
     ones,
     postorder,
     relu,
@@ -57,7 +55,20 @@ from symrnn.equations.language import (
     subtract,
     tanh,
     validate,
+)
+from symrnn.equations.symbols import (
+    Named,
+    Parameter,
+    Previous,
+    Quantity,
+    hidden_size,
+    input_size,
+    matrix,
+    previous,
+    proj_size,
+    quantity,
     vector,
+    x,
 )
 from symrnn.errors import EquationError
 
@@ -68,43 +79,9 @@ __all__ = [
     "find_cell",
     "gru",
     "gru_reset_before",
-    "hidden_size",
-    "input_size",
     "lstm",
-    "previous",
-    "proj_size",
-    "quantity",
     "rnn",
-    "x",
 ]
-
-input_size = Symbol("input_size", integer=True, positive=True)
-"""Number of features of the input of a layer."""
-hidden_size = Symbol("hidden_size", integer=True, positive=True)
-"""Number of hidden units."""
-proj_size = Symbol("proj_size", integer=True, positive=True)
-"""Number of features of the hidden state of an LSTM with projection."""
-
-x = vector("x", input_size, latex="x_t")
-"""The input of a cell at step t."""
-
-
-def quantity(name: str, size: sympy.Expr) -> Named:
-    r"""Return the quantity `name` at step t, printed ``name_t``.
-
-    >>> sympy.latex(quantity("i", hidden_size))
-    'i_{t}'
-    """
-    return vector(name, size, latex=f"{name}_{{t}}")
-
-
-def previous(state: str, size: sympy.Expr) -> Named:
-    r"""Return the state `state` at step t - 1, printed ``state_{t-1}``.
-
-    >>> sympy.latex(previous("h", hidden_size))
-    'h_{t-1}'
-    """
-    return vector(f"{state}_prev", size, latex=f"{state}_{{t-1}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,22 +123,26 @@ class Cell(Displayed):
         equations: In the order in which they are evaluated.
         stacking: How arrays hold the parameters: the array's name, to the parameters
             whose rows it stacks. PyTorch's ``weight_ih`` of a GRU is ``(W_ir|W_iz|W_in)``.
+        family: Which of `CELLS` it is, with or without biases and projection; ``None``
+            for a cell of one's own. Nothing but words and libraries' own facts depend on it.
     """
 
     name: str
     states: tuple[str, ...]
-    parameters: tuple[Named, ...]
+    parameters: tuple[Parameter, ...]
     equations: tuple[Equation, ...]
     stacking: Mapping[str, tuple[str, ...]] = field(hash=False, default_factory=dict)
+    family: str | None = field(default=None, compare=False)
 
     @classmethod
     def define(
         cls,
         name: str,
         *,
-        parameters: Iterable[Named],
-        equations: Mapping[Named, MatrixExpr],
+        parameters: Iterable[Parameter],
+        equations: Mapping[Quantity, MatrixExpr],
         stacking: Mapping[str, Iterable[str]] | None = None,
+        family: str | None = None,
     ) -> Cell:
         """Make a cell and check that its equations fit together.
 
@@ -175,6 +156,7 @@ class Cell(Displayed):
                 must define. The output is ``h`` if there is such a state.
             stacking: How arrays stack the parameters; by default each parameter is an
                 array of its own name.
+            family: Which of `CELLS` it is, if it is one of them.
 
         Raises:
             EquationError: A node outside the vocabulary, an undefined or doubly defined
@@ -191,6 +173,7 @@ class Cell(Displayed):
             parameters,
             lines,
             {array: tuple(members) for array, members in groups.items()},
+            family,
         )
         _check(cell)
         return cell
@@ -200,6 +183,17 @@ class Cell(Displayed):
         """The size of each state, in size symbols."""
         sizes = {line.name: line.target.shape[0] for line in self.equations}
         return tuple(sizes[state] for state in self.states)
+
+    @property
+    def projected(self) -> bool:
+        """Whether a state has `proj_size` elements, as that of an LSTM with projection."""
+        return proj_size in self.state_sizes
+
+    @cached_property
+    def previous(self) -> Mapping[str, Previous]:
+        """The symbol of each state at t - 1."""
+        pairs = zip(self.states, self.state_sizes, strict=True)
+        return {state: previous(state, size) for state, size in pairs}
 
     @cached_property
     def quantities(self) -> tuple[str, ...]:
@@ -228,10 +222,10 @@ class Cell(Displayed):
 def _states(lines: tuple[Equation, ...]) -> tuple[str, ...]:
     """Quantities used at t - 1, ``h`` first, then in the order of their equations."""
     used = {
-        node.name.removesuffix("_prev")
+        node.state
         for line in lines
         for node in postorder(line.value)
-        if isinstance(node, Named) and node.name.endswith("_prev")
+        if isinstance(node, Previous)
     }
     ordered = [line.name for line in lines if line.name in used]
     missing = used - set(ordered)
@@ -268,13 +262,17 @@ def _check(cell: Cell) -> None:
     if not cell.states:
         raise EquationError(f"{cell.name}: no equation uses a previous state")
     known = {x, *cell.parameters}
-    sizes = {line.name: line.target.shape[0] for line in cell.equations}
-    known |= {previous(state, sizes[state]) for state in cell.states}
+    known |= set(cell.previous.values())
     names = {leaf.name for leaf in known}
     if len(names) < len(known):
         raise EquationError(f"{cell.name}: two parameters have the same name")
     for line in cell.equations:
         where = f"{cell.name}, equation {line.name}"
+        if not isinstance(line.target, Quantity):
+            raise EquationError(
+                f"{where}: what an equation defines is made by quantity({line.name!r}, …) "
+                f"(got a {type(line.target).__name__})"
+            )
         if line.name in names | _RESERVED or line.name.endswith(("_pre", "_prev")):
             raise EquationError(f"{where}: the name {line.name!r} is taken or reserved")
         for node in postorder(line.value):
@@ -322,7 +320,7 @@ class _Gates:
         )
 
     @property
-    def groups(self) -> dict[str, dict[str, Named]]:
+    def groups(self) -> dict[str, dict[str, Parameter]]:
         groups = {
             "weight_ih": self.W_i,
             "weight_hh": self.W_h,
@@ -332,7 +330,11 @@ class _Gates:
         return {array: members for array, members in groups.items() if members}
 
     def cell(
-        self, name: str, equations: Mapping[Named, MatrixExpr], *extra: Named
+        self,
+        name: str,
+        family: str,
+        equations: Mapping[Quantity, MatrixExpr],
+        *extra: Parameter,
     ) -> Cell:
         parameters = [p for members in self.groups.values() for p in members.values()]
         stacking = {
@@ -345,6 +347,7 @@ class _Gates:
             parameters=[*parameters, *extra],
             equations=equations,
             stacking=stacking,
+            family=family,
         )
 
 
@@ -378,6 +381,7 @@ def rnn(nonlinearity: str = "tanh", *, bias: bool = True) -> Cell:
         parameters=present.values(),
         equations={quantity("h", H): activations[nonlinearity](affine)},
         stacking={array: [p.name] for array, p in present.items()},
+        family=f"rnn_{nonlinearity}",
     )
 
 
@@ -400,7 +404,7 @@ def lstm(*, bias: bool = True, projected: bool = False) -> Cell:
     H = hidden_size
     gates = _Gates("ifgo", bias=bias, output=proj_size if projected else H)
     i, f, g, o, c = (quantity(name, H) for name in "ifgoc")
-    equations: dict[Named, MatrixExpr] = {
+    equations: dict[Quantity, MatrixExpr] = {
         i: sigmoid(gates.affine("i")),
         f: sigmoid(gates.affine("f")),
         g: tanh(gates.affine("g")),
@@ -409,17 +413,19 @@ def lstm(*, bias: bool = True, projected: bool = False) -> Cell:
     }
     cell_output = hadamard(o, tanh(c))
     if not projected:
-        return gates.cell("LSTM", equations | {quantity("h", H): cell_output})
+        equations |= {quantity("h", H): cell_output}
+        return gates.cell("LSTM", "lstm", equations)
     m, W_hr = quantity("m", H), matrix("W_hr", proj_size, H)
     equations |= {m: cell_output, quantity("h", proj_size): matmul(W_hr, m)}
-    return gates.cell("LSTM with projection", equations, W_hr)
+    return gates.cell("LSTM with projection", "lstm", equations, W_hr)
 
 
-def _gru(name: str, gates: _Gates, candidate: MatrixExpr) -> Cell:
+def _gru(name: str, family: str, gates: _Gates, candidate: MatrixExpr) -> Cell:
     H = hidden_size
     r, z, n = (quantity(letter, H) for letter in "rzn")
     return gates.cell(
         name,
+        family,
         {
             r: sigmoid(gates.affine("r")),
             z: sigmoid(gates.affine("z")),
@@ -448,7 +454,7 @@ def gru(*, bias: bool = True) -> Cell:
     gates = _Gates("rzn", bias=bias, output=hidden_size)
     reset = hadamard(quantity("r", hidden_size), gates.from_state("n"))
     candidate = add(matmul(gates.W_i["n"], x), gates.b_i.get("n"), reset)
-    return _gru("GRU", gates, candidate)
+    return _gru("GRU", "gru", gates, candidate)
 
 
 @lru_cache
@@ -467,7 +473,7 @@ def gru_reset_before(*, bias: bool = True) -> Cell:
     candidate = add(
         matmul(gates.W_i["n"], x), gates.b_i.get("n"), reset, gates.b_h.get("n")
     )
-    return _gru("GRU (reset before)", gates, candidate)
+    return _gru("GRU (reset before)", "gru_reset_before", gates, candidate)
 
 
 CELLS = ("rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before")

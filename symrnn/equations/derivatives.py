@@ -29,27 +29,26 @@ import sympy
 from sympy import Expr, MatrixExpr, Symbol
 from sympy.core.function import AppliedUndef
 
-from symrnn.equations.cells import Cell, Equation, previous, x
+from symrnn.equations.cells import Cell, Equation
 from symrnn.equations.domain import Domain
-from symrnn.equations.functions import FUNCTIONS
+from symrnn.equations.functions import find_function
 from symrnn.equations.language import (
     Add,
     Constant,
     Elementwise,
     Hadamard,
     Matmul,
-    Named,
     Neg,
     add,
     elementwise,
     hadamard,
     matmul,
-    matrix,
     neg,
     operands,
     postorder,
 )
 from symrnn.equations.program import Instruction, execute
+from symrnn.equations.symbols import Named, x
 from symrnn.errors import EquationError
 
 __all__ = [
@@ -109,9 +108,7 @@ def tangent(cell: Cell, wrt: Iterable[str] | None = None) -> Tangent:
     >>> print(tangent(lstm(), wrt=["c"]).equations[-1])
     d_h = o ⊙ (1 - tanh(c) ⊙ tanh(c)) ⊙ d_c
     """
-    sizes = dict(zip(cell.states, cell.state_sizes, strict=True))
-    leaves: dict[str, Named] = {"x": x}
-    leaves |= {state: previous(state, size) for state, size in sizes.items()}
+    leaves: dict[str, Named] = {"x": x, **cell.previous}
     chosen = tuple(leaves) if wrt is None else tuple(wrt)
     for name in chosen:
         if name not in leaves:
@@ -141,8 +138,8 @@ def tangent(cell: Cell, wrt: Iterable[str] | None = None) -> Tangent:
 
 def _dotted(value: Named) -> Named:
     """Return the symbol of the tangent of a named column."""
-    latex = rf"\mathrm{{d}}{value.args[3].name}"
-    return matrix(f"d_{value.name}", value.shape[0], directions, latex=latex)
+    latex = rf"\mathrm{{d}}{value.latex}"
+    return Named(f"d_{value.name}", value.shape[0], directions, latex)
 
 
 def _tangent_of(
@@ -207,7 +204,8 @@ def derivative(node: Elementwise, value: MatrixExpr | None = None) -> MatrixExpr
         EquationError: f' needs what the vocabulary lacks: a function that is not
             registered, a quotient, a number that is no integer.
 
-    >>> from symrnn.equations.language import relu, sigmoid, vector
+    >>> from symrnn.equations.language import relu, sigmoid
+    >>> from symrnn.equations.symbols import vector
     >>> print(derivative(sigmoid(vector("a", 2))), "|", derivative(relu(vector("a", 2))))
     sigmoid(a) ⊙ (1 - sigmoid(a)) | step(a)
     """
@@ -256,8 +254,8 @@ class _Translation:
             return "step"
         if isinstance(expr, AppliedUndef) or len(expr.args) != 1:
             return None
-        names = (n for n, function in FUNCTIONS.items() if expr.func == function.scalar)
-        return next(names, None)
+        function = find_function(expr.func)
+        return None if function is None else function.name
 
 
 # --- execution ----------------------------------------------------------------------
@@ -307,8 +305,7 @@ def lower_tangent(cell: Cell, wrt: tuple[str, ...] | None = None) -> TangentProg
 
 def _lower(source: Tangent) -> TangentProgram:
     cell = source.cell
-    sizes = dict(zip(cell.states, cell.state_sizes, strict=True))
-    states = {s: previous(s, size) for s, size in sizes.items()}
+    states = cell.previous
     values, seeds = {x, *states.values()}, set(source.seeds.values())
     leaves = [x, *states.values(), *source.seeds.values(), *cell.parameters]
     registers: dict[MatrixExpr, int] = {leaf: i for i, leaf in enumerate(leaves)}
@@ -357,7 +354,7 @@ def push(
         parameters: The parameters by name.
         at: The point: ``"x"`` and the states before the step, (features × 1).
         seeds: The tangents of what the program varies, (features × directions).
-        sizes: What the size symbols stand for: ``net.sizes[place]``.
+        sizes: What the size symbols stand for: ``net.sizes[position]``.
 
     Returns:
         The quantities of the step, and the tangents of those whose tangent is not zero.

@@ -51,7 +51,7 @@ class Domain(ABC, Generic[M]):
     def matrix(self, values: Exact) -> M:
         """Take a 2-D array of finite exact numbers into the domain."""
 
-    def parameter(self, name: str, values: Exact, place: tuple[int, str]) -> M:
+    def parameter(self, name: str, values: Exact, position: tuple[int, str]) -> M:
         """Take a parameter into the domain; symbolic domains put a symbol in its place."""
         return self.matrix(values)
 
@@ -59,7 +59,7 @@ class Domain(ABC, Generic[M]):
         """Take the input of step `t` into the domain."""
         return self.matrix(values)
 
-    def initial(self, state: str, values: Exact, place: tuple[int, str]) -> M:
+    def initial(self, state: str, values: Exact, position: tuple[int, str]) -> M:
         """Take an initial state into the domain."""
         return self.matrix(values)
 
@@ -68,7 +68,7 @@ class Domain(ABC, Generic[M]):
         return a
 
     def name_values(
-        self, values: dict[Any, M], place: tuple[int, str], t: int
+        self, values: dict[Any, M], position: tuple[int, str], t: int
     ) -> dict[Any, M]:
         """Return what stands for the named values of a step from here on."""
         return values

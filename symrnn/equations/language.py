@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 r"""The vocabulary in which cells are written, and nothing else.
 
-Eight kinds of node, all SymPy matrix expressions, built only by the functions below:
+Eight kinds of node, all SymPy matrix expressions, built only by the functions below and
+in `symrnn.equations.symbols`:
 
 ==================  ============================================  =================
 constructor         meaning                                       printed
 ==================  ============================================  =================
-`vector`, `matrix`  a parameter, an input, a state, a quantity     ``W_{ih}``
+`matrix`, …         a parameter, an input, a state, a quantity     ``W_{ih}``
 `ones`, `zeros`     constant column vectors                        ``1``, ``0``
 `matmul`            matrix product                                 ``W x``
 `add`, `subtract`   sum, in the order written                      ``a + b - c``
@@ -31,11 +32,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import sympy
-from sympy import Basic, Expr, Integer, MatrixExpr, MatrixSymbol, Symbol
+from sympy import Basic, Expr, Integer, MatrixExpr, Symbol
 from sympy.core.symbol import Str
 from sympy.printing.precedence import PRECEDENCE
 
 from symrnn.equations.functions import FUNCTIONS, ElementwiseFunction
+from symrnn.equations.symbols import Named, as_size
 from symrnn.errors import EquationError
 
 __all__ = [
@@ -44,14 +46,12 @@ __all__ = [
     "Elementwise",
     "Hadamard",
     "Matmul",
-    "Named",
     "Neg",
     "Transpose",
     "add",
     "elementwise",
     "hadamard",
     "matmul",
-    "matrix",
     "neg",
     "ones",
     "postorder",
@@ -61,7 +61,6 @@ __all__ = [
     "tanh",
     "transpose",
     "validate",
-    "vector",
     "zeros",
 ]
 
@@ -92,40 +91,11 @@ class _Node(MatrixExpr):
         return printer._print(Symbol(sympy.sstr(self)))
 
 
-def _size(value: Any) -> Expr:
-    """Return a size as SymPy's; text is refused, since SymPy would evaluate it."""
-    try:
-        return sympy.sympify(value, strict=True)
-    except sympy.SympifyError:
-        raise EquationError(
-            f"a size must be a whole number or a size symbol (got {value!r})"
-        ) from None
-
-
-class Named(MatrixSymbol):
-    """A matrix or column vector with a name, and the LaTeX that it prints as.
-
-    Built by `matrix` and `vector`. It is a SymPy ``MatrixSymbol``: it can be substituted,
-    differentiated by element and passed to ``lambdify``.
-    """
-
-    def __new__(cls, name: Any, rows: Any, columns: Any, latex: Any) -> Named:
-        name, latex = (v if isinstance(v, Str) else Str(v) for v in (name, latex))
-        rows, columns = _size(rows), _size(columns)
-        return Basic.__new__(cls, name, rows, columns, latex)
-
-    def _latex(self, printer: Any) -> str:
-        return str(self.args[3].name)
-
-    def _sympystr(self, printer: Any) -> str:
-        return self.name
-
-
 class Constant(_Node):
     """A column vector of one repeated integer, 0 or 1."""
 
     def __new__(cls, value: Any, size: Any) -> Constant:
-        return Basic.__new__(cls, Integer(value), _size(size))
+        return Basic.__new__(cls, Integer(value), as_size(size))
 
     @property
     def shape(self) -> tuple[Expr, Expr]:
@@ -147,7 +117,7 @@ class Matmul(_Node):
 
     def _entry(self, i: Any, j: Any, **_: Any) -> Expr:
         a, b = self.args
-        inner = _size(a.shape[1])
+        inner = as_size(a.shape[1])
         if not inner.is_Integer:
             k = sympy.Dummy("k", integer=True)
             return sympy.Sum(a[i, k] * b[k, j], (k, 0, inner - 1))
@@ -223,31 +193,6 @@ def _broadcast(terms: tuple[MatrixExpr, ...]) -> tuple[Expr, Expr]:
 # --- constructors -------------------------------------------------------------------
 
 
-def matrix(name: str, rows: Any, columns: Any, *, latex: str | None = None) -> Named:
-    r"""Return a named matrix, `rows` × `columns`.
-
-    Args:
-        name: A Python identifier such as ``"W_ih"``.
-        rows: A positive integer or one of the size symbols of `symrnn.equations.cells`.
-        columns: Likewise.
-        latex: How it prints; by default the part after the first underscore becomes
-            the subscript.
-
-    >>> from sympy import latex
-    >>> latex(matrix("W_ih", 4, 3))
-    'W_{ih}'
-    """
-    if latex is None:
-        base, _, subscript = name.partition("_")
-        latex = f"{base}_{{{subscript}}}" if subscript else base
-    return Named(name, rows, columns, latex)
-
-
-def vector(name: str, size: Any, *, latex: str | None = None) -> Named:
-    """Return a named column vector of `size` elements; see `matrix`."""
-    return matrix(name, size, 1, latex=latex)
-
-
 def ones(size: Any) -> Constant:
     """Return the column vector of `size` ones, printed ``1``."""
     return Constant(1, size)
@@ -274,6 +219,7 @@ def matmul(a: MatrixExpr, b: MatrixExpr) -> Matmul:
 def add(*terms: MatrixExpr | None) -> MatrixExpr:
     """Return the sum of `terms`, left to right; ``None`` (a bias left out) is skipped.
 
+    >>> from symrnn.equations.symbols import vector
     >>> str(add(vector("a", 2), None, neg(vector("b", 2))))
     'a - b'
     """
@@ -402,6 +348,7 @@ def validate(root: MatrixExpr, where: str) -> None:
     Raises:
         EquationError: Naming the offending node and `where`.
 
+    >>> from symrnn.equations.symbols import vector
     >>> validate(vector("a", 2) + vector("b", 2), "demo, equation y")
     Traceback (most recent call last):
     symrnn.errors.EquationError: demo, equation y: the node MatAdd in 'a + b' is not part

@@ -15,7 +15,7 @@ from typing import Any
 
 from sympy import MatrixExpr
 
-from symrnn.equations.cells import Cell, previous, x
+from symrnn.equations.cells import Cell
 from symrnn.equations.domain import Domain
 from symrnn.equations.language import (
     Add,
@@ -23,12 +23,12 @@ from symrnn.equations.language import (
     Elementwise,
     Hadamard,
     Matmul,
-    Named,
     Neg,
     Transpose,
     operands,
     postorder,
 )
+from symrnn.equations.symbols import Named, x
 from symrnn.errors import EquationError
 
 __all__ = ["Instruction", "Program", "lower"]
@@ -91,8 +91,7 @@ def lower(cell: Cell, observed: tuple[str, ...] = ()) -> Program:
     """
     registers: dict[MatrixExpr, int] = {}
     quantities: dict[str, int] = {}
-    state_size = dict(zip(cell.states, cell.state_sizes, strict=True))
-    states = {s: previous(s, state_size[s]) for s in cell.states}
+    states = cell.previous
     leaves: list[Named] = [x, *states.values(), *cell.parameters]
     for leaf in leaves:
         registers[leaf] = len(registers)

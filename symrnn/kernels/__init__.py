@@ -13,8 +13,8 @@ h = s + n
 
 from symrnn.domains.activation_errors import ActivationErrors, assumed_errors
 from symrnn.kernels.activation_cache import cache_path
-from symrnn.kernels.calibrate import calibrate
-from symrnn.kernels.emulate import SCHEDULES, emulate, find_schedule
+from symrnn.kernels.calibration import calibrate
+from symrnn.kernels.emulation import SCHEDULES, emulate, find_schedule
 from symrnn.kernels.environment import kernels_of, layer_kernel
 from symrnn.kernels.schedule import Schedule, as_written
 from symrnn.kernels.torch_orders import (

@@ -27,6 +27,7 @@ from symrnn.domains.activation_errors import (
     Worst,
     assumed_errors,
 )
+from symrnn.equations.functions import rounds
 from symrnn.errors import SourceError
 from symrnn.kernels.environment import Environment
 from symrnn.numerics.files import write_text
@@ -68,7 +69,7 @@ def find_errors(
     """
     assumed = assumed_errors(function, format, kernel=kernel)
     elsewhere = not str(environment.device or "cpu").startswith("cpu")
-    if environment.torch is None or elsewhere or function == "relu":
+    if environment.torch is None or elsewhere or not rounds(function):
         return assumed
     key = {
         "function": function,

@@ -39,7 +39,7 @@ _ONEDNN_FORMATS = ("float32", "bfloat16", "float16")
 
 
 def layer_kernel(
-    cell: str,
+    family: str | None,
     target: FloatFormat,
     *,
     grad: bool,
@@ -52,7 +52,7 @@ def layer_kernel(
     """Return which kernel computes a layer and its activations; see Note [Kernels].
 
     Args:
-        cell: Name of the cell, ``"lstm"``.
+        family: The cell's: `symrnn.Cell.family`, such as ``"lstm"``.
         target: The layer's float format.
         grad: Whether torch records for differentiation.
         onednn: Whether torch may use oneDNN (``torch.backends.mkldnn``).
@@ -68,7 +68,7 @@ def layer_kernel(
     >>> layer_kernel("lstm", FORMATS["float16"], grad=False, here=False)
     'lstm/onednn'
     """
-    if cell != "lstm" or not onednn or single_step or projected or packed:
+    if family != "lstm" or not onednn or single_step or projected or packed:
         return "elementwise"
     if target.name == "float16" and grad:
         return "elementwise"

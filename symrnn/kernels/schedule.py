@@ -88,7 +88,7 @@ class Schedule:
         """Return the arithmetic in which it runs when numbers are stored in `format`.
 
         Args:
-            format: See `symrnn.numerics.formats.find_emulated_format`.
+            format: See `symrnn.kernels.find_emulated_format`.
             functions: See `RoundedDomain`.
         """
         target = find_emulated_format(format)

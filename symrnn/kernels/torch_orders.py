@@ -20,9 +20,8 @@ import numpy as np
 from sympy import MatrixExpr
 
 from symrnn.domains.rounded import ProductOrder, Tree, TreeOrder
-from symrnn.equations.cells import Cell, hidden_size, previous, quantity, x
+from symrnn.equations.cells import Cell
 from symrnn.equations.language import (
-    Named,
     add,
     hadamard,
     matmul,
@@ -32,6 +31,7 @@ from symrnn.equations.language import (
     tanh,
     zeros,
 )
+from symrnn.equations.symbols import Named, hidden_size, previous, quantity, x
 from symrnn.errors import UnsupportedError
 from symrnn.kernels.environment import layer_kernel, onednn_enabled
 from symrnn.kernels.schedule import Schedule
@@ -166,14 +166,13 @@ def torch_order(
     Raises:
         UnsupportedError: torch has no such cell.
     """
-    family, _, projection = net.cell.name.partition(" with ")
     kernel = layer_kernel(
-        family.lower(),
+        net.cell.family,
         find_emulated_format(format),
         grad=grad,
         onednn=not here or onednn_enabled(),
         single_step=inputs.layout.single_step,
-        projected=bool(projection),
+        projected=net.cell.projected,
         packed=inputs.layout.packed,
         here=here,
     )
@@ -201,7 +200,7 @@ def torch_functions(
     import torch
 
     wide = torch.float64 if format == "float64" else torch.float32
-    gates = {"LSTM": 4, "GRU": 3}.get(schedule.cell.name.partition(" with ")[0], 1)
+    gates = len(schedule.cell.stacking["weight_ih"])
 
     def by_onednn(name: str, x: Floats) -> Floats:
         tensor = torch.tensor(np.ascontiguousarray(x.T)).to(torch.float32).to_mkldnn()
@@ -261,15 +260,15 @@ def torch_cpu(cell: Cell) -> Schedule:
     formats, and single operations on them, are computed in float32. Reference: PyTorch,
     aten/src/ATen/native/RNN.cpp (``SimpleCell``, ``LSTMCell``, ``GRUCell``).
     """
-    family = cell.name.partition(" with ")[0]
-    if family not in _TORCH_CELLS or (cell.name == "GRU (reset before)"):
+    equations = _TORCH_CELLS.get(cell.family or "")
+    if equations is None:
         raise UnsupportedError(
             f"torch has no cell {cell.name}, so no order of it either"
         )
     order = Cell.define(
         f"{cell.name}, torch's order",
         parameters=cell.parameters,
-        equations=_TORCH_CELLS[family](_Linear(cell)),
+        equations=equations(_Linear(cell)),
         stacking=cell.stacking,
     )
     return Schedule(
@@ -388,7 +387,7 @@ def onednn(cell: Cell, *, merged: bool) -> Schedule:
     Raises:
         UnsupportedError: The cell is another.
     """
-    if cell.name != "LSTM":
+    if cell.family != "lstm" or cell.projected:
         raise UnsupportedError(f"torch computes only LSTMs by oneDNN, not {cell.name}")
     order = Cell.define(
         "LSTM, oneDNN's order",
@@ -407,8 +406,8 @@ def onednn(cell: Cell, *, merged: bool) -> Schedule:
 
 
 _TORCH_CELLS: dict[str, Callable[[_Linear], dict[Named, MatrixExpr]]] = {
-    "RNN (tanh)": _torch_rnn(tanh),
-    "RNN (relu)": _torch_rnn(relu),
-    "LSTM": _torch_lstm,
-    "GRU": _torch_gru,
+    "rnn_tanh": _torch_rnn(tanh),
+    "rnn_relu": _torch_rnn(relu),
+    "lstm": _torch_lstm,
+    "gru": _torch_gru,
 }

@@ -266,7 +266,7 @@ def _read_states(
             f"expected hx as a tuple ({', '.join(names)}) for {net.cell.name}, got "
             f"{type(hx).__name__}"
         )
-    rows = len(net.places)
+    rows = len(net.positions)
     states = {}
     for name, values in zip(names, given, strict=True):
         array = np.array(exact_array(values, f"hx {name}"))

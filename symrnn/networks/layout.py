@@ -13,7 +13,14 @@ import numpy.typing as npt
 from symrnn.networks.inputs import Inputs
 from symrnn.networks.network import DIRECTIONS, Network
 
-__all__ = ["Grid", "Location", "result_grids", "result_names", "result_shapes"]
+__all__ = [
+    "Grid",
+    "Location",
+    "result_grids",
+    "result_names",
+    "result_shapes",
+    "result_states",
+]
 
 Ints = npt.NDArray[np.int64]
 
@@ -115,9 +122,20 @@ def result_names(net: Network) -> tuple[str, ...]:
     >>> result_names(load({"weight_ih_l0": [[1]] * 4, "weight_hh_l0": [[1]] * 4}))
     ('output', 'h_n', 'c_n')
     """
+    return tuple(result_states(net))
+
+
+def result_states(net: Network) -> dict[str, str]:
+    """Return the state that each result is of, by name; the first shows it at every step.
+
+    >>> from symrnn import load
+    >>> result_states(load({"weight_ih_l0": [[1]] * 4, "weight_hh_l0": [[1]] * 4}))
+    {'output': 'h', 'h_n': 'h', 'c_n': 'c'}
+    """
+    states = net.cell.states
     if net.single_step:
-        return tuple(net.cell.states)
-    return ("output", *(f"{state}_n" for state in net.cell.states))
+        return {state: state for state in states}
+    return {"output": states[0]} | {f"{state}_n": state for state in states}
 
 
 def result_shapes(net: Network, inputs: Inputs) -> dict[str, tuple[int, ...]]:
@@ -138,7 +156,7 @@ def result_shapes(net: Network, inputs: Inputs) -> dict[str, tuple[int, ...]]:
         shape = (sum(inputs.widths), net.output_size)
     elif layout.batched and layout.batch_first:
         shape = (inputs.batch, inputs.time, net.output_size)
-    rows = len(net.places)
+    rows = len(net.positions)
     return {"output": shape} | {f"{s}_n": (rows, *batch, n) for s, n in sizes.items()}
 
 
@@ -193,7 +211,7 @@ def _output_arrangement(
 
 
 def _state_grid(net: Network, inputs: Inputs, tensor: str, size: int) -> Grid:
-    row, batch, unit = np.indices((len(net.places), inputs.batch, size))
+    row, batch, unit = np.indices((len(net.positions), inputs.batch, size))
     layer, direction = row // len(net.directions), row % len(net.directions)
     last = np.array(inputs.lengths, dtype=np.int64)[batch] - 1
     keep = slice(None) if inputs.layout.batched else 0

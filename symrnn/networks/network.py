@@ -5,28 +5,97 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import sympy
 
 from symrnn.documents.displayed import Displayed
-from symrnn.equations.cells import Cell, hidden_size, input_size
+from symrnn.equations.cells import Cell
+from symrnn.equations.symbols import hidden_size, input_size
 from symrnn.errors import NotFiniteError, ShapeError, SourceError
 from symrnn.numerics.exact import Exact, exact_array, first_non_finite
 
-__all__ = ["DIRECTIONS", "Direction", "Network", "Place", "array_name"]
-
-Direction = Literal["forward", "reverse"]
-Place = tuple[int, Direction]
-"""A layer (from 0) and a direction."""
-
-DIRECTIONS: tuple[Direction, ...] = ("forward", "reverse")
+__all__ = ["DIRECTIONS", "FIRST", "Direction", "Network", "Position", "array_name"]
 
 
-def array_name(array: str, place: Place, *, single_step: bool = False) -> str:
+class Direction(StrEnum):
+    """Which way a layer takes the steps: torch's word for it, a string that knows the order.
+
+    >>> Direction.REVERSE
+    'reverse'
+    >>> list(Direction.REVERSE.order(3))
+    [2, 1, 0]
+    """
+
+    FORWARD = "forward"
+    REVERSE = "reverse"
+
+    __repr__ = str.__repr__  # in messages and results it is the string
+
+    @property
+    def stride(self) -> Literal[1, -1]:
+        """What is added to a step to come to the next one.
+
+        >>> "abc"[:: Direction.REVERSE.stride]
+        'cba'
+        """
+        return -1 if self is Direction.REVERSE else 1
+
+    @property
+    def suffix(self) -> str:
+        """What torch appends to the names of parameters."""
+        return "_reverse" if self is Direction.REVERSE else ""
+
+    def order(self, n: int) -> range:
+        """Return the n steps of a sequence in the order in which they are taken."""
+        return range(n)[:: self.stride]
+
+    def before(self, t: int) -> int:
+        """Return the step that step t starts from, which for the first is outside.
+
+        >>> Direction.FORWARD.before(0), Direction.REVERSE.before(0)
+        (-1, 1)
+        """
+        return t - self.stride
+
+    def start(self, n: int) -> int:
+        """Return which of n steps is taken first."""
+        return n - 1 if self is Direction.REVERSE else 0
+
+    def end(self, n: int) -> int:
+        """Return which of n steps is taken last."""
+        return 0 if self is Direction.REVERSE else n - 1
+
+
+DIRECTIONS = tuple(Direction)
+"""Both, in the order in which torch stacks their outputs."""
+
+
+class Position(NamedTuple):
+    """A layer (from 0) and a direction; equal to the plain tuple of the two.
+
+    >>> Position(1, Direction.REVERSE) == (1, "reverse")
+    True
+    >>> print(Position(1, Direction.REVERSE))
+    layer 1, reverse
+    """
+
+    layer: int
+    direction: Direction
+
+    def __str__(self) -> str:
+        return f"layer {self.layer}, {self.direction}"
+
+
+FIRST = Position(0, Direction.FORWARD)
+"""The position that every network has."""
+
+
+def array_name(array: str, position: Position, *, single_step: bool = False) -> str:
     """Return torch's name of a parameter array.
 
     >>> array_name("weight_ih", (1, "reverse"))
@@ -34,8 +103,8 @@ def array_name(array: str, place: Place, *, single_step: bool = False) -> str:
     """
     if single_step:
         return array
-    layer, direction = place
-    return f"{array}_l{layer}" + ("_reverse" if direction == "reverse" else "")
+    layer, direction = position
+    return f"{array}_l{layer}{Direction(direction).suffix}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,15 +128,20 @@ class Network(Displayed):
     """
 
     cell: Cell
-    parameters: Mapping[Place, Mapping[str, Exact]] = field(repr=False)
+    parameters: Mapping[Position, Mapping[str, Exact]] = field(repr=False)
     batch_first: bool = False
     dtype: str | None = None
     single_step: bool = False
 
     def __post_init__(self) -> None:
+        if set(self.parameters) != set(self.positions):
+            found = sorted(map(tuple, self.parameters))
+            raise SourceError(f"layers and directions have gaps: found {found}")
         frozen = {
-            place: MappingProxyType({n: _read_only(a) for n, a in arrays.items()})
-            for place, arrays in self.parameters.items()
+            position: MappingProxyType(
+                {n: _read_only(a) for n, a in self.parameters[position].items()}
+            )
+            for position in [Position(n, Direction(d)) for n, d in self.parameters]
         }
         object.__setattr__(self, "parameters", MappingProxyType(frozen))
         self._check()
@@ -103,17 +177,17 @@ class Network(Displayed):
         Network(RNN (tanh), input_size=1, hidden_size=1, num_layers=1, bidirectional=False)
         """
         remaining = dict(arrays)
-        parameters: dict[Place, dict[str, Exact]] = {}
-        for place in _places(cell, arrays, single_step=single_step):
-            parameters[place] = {}
+        parameters: dict[Position, dict[str, Exact]] = {}
+        for position in _positions(cell, arrays, single_step=single_step):
+            parameters[position] = {}
             for stacked, members in cell.stacking.items():
-                name = array_name(stacked, place, single_step=single_step)
+                name = array_name(stacked, position, single_step=single_step)
                 if name not in remaining:
                     raise SourceError(
                         f"{cell.name}: the parameter {name} is missing; found "
                         f"{', '.join(arrays) or 'none'}"
                     )
-                parameters[place] |= _unstack(name, remaining.pop(name), members)
+                parameters[position] |= _unstack(name, remaining.pop(name), members)
         if remaining:
             raise SourceError(
                 f"{cell.name} has no parameter {', '.join(remaining)}; it has "
@@ -128,7 +202,7 @@ class Network(Displayed):
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        plain = {place: dict(arrays) for place, arrays in self.parameters.items()}
+        plain = {position: dict(arrays) for position, arrays in self.parameters.items()}
         options = (self.batch_first, self.dtype, self.single_step)
         return _restore, (self.cell, plain, *options)
 
@@ -142,7 +216,7 @@ class Network(Displayed):
     @property
     def directions(self) -> tuple[Direction, ...]:
         """``("forward",)`` or ``("forward", "reverse")``."""
-        return tuple(d for d in DIRECTIONS if (0, d) in self.parameters)
+        return tuple(d for d in DIRECTIONS if Position(0, d) in self.parameters)
 
     @property
     def bidirectional(self) -> bool:
@@ -150,29 +224,33 @@ class Network(Displayed):
         return len(self.directions) == 2
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def positions(self) -> tuple[Position, ...]:
         """Every (layer, direction), in torch's order."""
-        return tuple((n, d) for n in range(self.num_layers) for d in self.directions)
+        return tuple(p for n in range(self.num_layers) for p in self.layer(n))
+
+    def layer(self, n: int) -> tuple[Position, ...]:
+        """Return the positions of layer n, in the order in which outputs are stacked."""
+        return tuple(Position(n, d) for d in self.directions)
 
     @cached_property
-    def sizes(self) -> Mapping[Place, Mapping[sympy.Expr, int]]:
+    def sizes(self) -> Mapping[Position, Mapping[sympy.Expr, int]]:
         """What each size symbol stands for, at every (layer, direction)."""
-        return {place: self._sizes_at(place) for place in self.places}
+        return {position: self._sizes_at(position) for position in self.positions}
 
     @property
     def input_size(self) -> int:
         """Number of features of the input."""
-        return self.sizes[0, "forward"][input_size]
+        return self.sizes[FIRST][input_size]
 
     @property
     def hidden_size(self) -> int:
         """Number of hidden units."""
-        return self.sizes[0, "forward"][hidden_size]
+        return self.sizes[FIRST][hidden_size]
 
     @property
     def state_sizes(self) -> dict[str, int]:
         """Number of features of each state, by name."""
-        sizes = self.sizes[0, "forward"]
+        sizes = self.sizes[FIRST]
         return {
             state: int(sizes.get(size, size))
             for state, size in zip(self.cell.states, self.cell.state_sizes, strict=True)
@@ -196,57 +274,51 @@ class Network(Displayed):
 
     def first_non_finite(self) -> str | None:
         """Return where a parameter is NaN or infinite, in words, or ``None``."""
-        for place, name, array in self._each_parameter():
+        for position, name, array in self._each_parameter():
             index = first_non_finite(array)
             if index is not None:
                 return (
                     f"parameter {name}[{', '.join(map(str, index))}] = {array[index]} "
-                    f"(layer {place[0]}, {place[1]})"
+                    f"({position})"
                 )
         return None
 
-    def _each_parameter(self) -> Iterator[tuple[Place, str, Exact]]:
-        for place, arrays in self.parameters.items():
+    def _each_parameter(self) -> Iterator[tuple[Position, str, Exact]]:
+        for position, arrays in self.parameters.items():
             for name, array in arrays.items():
-                yield place, name, array
+                yield position, name, array
 
     def _check(self) -> None:
         expected = {p.name for p in self.cell.parameters}
-        if set(self.parameters) != set(self.places):
-            raise SourceError(
-                f"layers and directions have gaps: found {sorted(self.parameters)}"
-            )
-        if self.single_step and self.places != ((0, "forward"),):
+        if self.single_step and self.positions != (FIRST,):
             raise SourceError("a single-step cell has one layer and one direction")
-        for place, arrays in self.parameters.items():
+        for position, arrays in self.parameters.items():
             if set(arrays) != expected:
                 wrong = ", ".join(sorted(set(arrays) ^ expected))
-                raise SourceError(
-                    f"layer {place[0]}, {place[1]}: parameters missing or unknown: {wrong}"
-                )
-        first = self.sizes[0, "forward"]
-        for (layer, direction), sizes in self.sizes.items():
+                raise SourceError(f"{position}: parameters missing or unknown: {wrong}")
+        first = self.sizes[FIRST]
+        for position, sizes in self.sizes.items():
             wanted = dict(first)
-            if layer:
+            if position.layer:
                 wanted[input_size] = self.output_size
             for symbol, size in sizes.items():
                 if size != wanted[symbol]:
                     raise ShapeError(
-                        f"layer {layer}, {direction}: {symbol} is {size}, expected "
+                        f"{position}: {symbol} is {size}, expected "
                         f"{wanted[symbol]} "
                         + (
                             "(the output of the layer below)"
-                            if symbol == input_size and layer
-                            else "(as in layer 0, forward)"
+                            if symbol == input_size and position.layer
+                            else f"(as in {FIRST})"
                         )
                     )
 
-    def _sizes_at(self, place: Place) -> dict[sympy.Expr, int]:
+    def _sizes_at(self, position: Position) -> dict[sympy.Expr, int]:
         """Read the size symbols off the parameters' shapes, or say what disagrees."""
         sizes: dict[sympy.Expr, int] = {}
         came_from: dict[sympy.Expr, str] = {}
         for parameter in self.cell.parameters:
-            shape = self.parameters[place][parameter.name].shape
+            shape = self.parameters[position][parameter.name].shape
             for symbol, size in zip(parameter.shape, shape, strict=True):
                 wanted = (
                     int(symbol) if symbol.is_Integer else sizes.setdefault(symbol, size)
@@ -254,7 +326,7 @@ class Network(Displayed):
                 origin = came_from.setdefault(symbol, parameter.name)
                 if size != wanted or size == 0:
                     raise ShapeError(
-                        f"layer {place[0]}, {place[1]}: expected {parameter.name} of shape "
+                        f"{position}: expected {parameter.name} of shape "
                         f"({', '.join(map(str, parameter.shape))}) with {symbol} = {wanted} "
                         f"(from {origin}), got {shape}"
                     )
@@ -274,7 +346,7 @@ class Network(Displayed):
 
 def _restore(
     cell: Cell,
-    parameters: Mapping[Place, Mapping[str, Exact]],
+    parameters: Mapping[Position, Mapping[str, Exact]],
     batch_first: bool,
     dtype: str | None,
     single_step: bool,
@@ -289,25 +361,26 @@ def _restore(
     )
 
 
-def _places(cell: Cell, arrays: Mapping[str, Any], *, single_step: bool) -> list[Place]:
+def _positions(
+    cell: Cell, arrays: Mapping[str, Any], *, single_step: bool
+) -> list[Position]:
     """Which layers and directions the array names speak of: the first of each group."""
     if single_step:
-        return [(0, "forward")]
+        return [FIRST]
     first = next(iter(cell.stacking))
-    places: list[Place] = []
+    positions: list[Position] = []
     while True:
-        layer = len({n for n, _ in places})
-        found: list[Place] = [
-            (layer, d) for d in DIRECTIONS if array_name(first, (layer, d)) in arrays
-        ]
+        layer = len({n for n, _ in positions})
+        here = [Position(layer, d) for d in DIRECTIONS]
+        found = [p for p in here if array_name(first, p) in arrays]
         if not found:
-            if not places:
+            if not positions:
                 raise SourceError(
                     f"{cell.name}: the parameter {first}_l0 is missing; found "
                     f"{', '.join(arrays) or 'none'}"
                 )
-            return places
-        places += found
+            return positions
+        positions += found
 
 
 def _unstack(name: str, values: Any, members: tuple[str, ...]) -> dict[str, Exact]:

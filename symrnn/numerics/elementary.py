@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import cache
 from typing import Any, NamedTuple
@@ -44,7 +45,10 @@ from symrnn.numerics.upward import TINY, UNIT, check_arithmetic, up
 
 __all__ = [
     "RELATIVE_ERROR",
+    "SIGMOID",
+    "TANH",
     "UNDERFLOW",
+    "FirstOrder",
     "Floats",
     "exp",
     "sigmoid",
@@ -141,7 +145,7 @@ def tanh_enclosure(mid: Any, rad: Any) -> tuple[Floats, Floats]:
     >>> middle.round(6).tolist(), radius.round(6).tolist()
     ([0.462117, 0.0], [0.000788, 1.0])
     """
-    return _enclose(mid, rad, _tanh_block, _tanh_radius, (-1.0, 1.0))
+    return _enclose(mid, rad, _tanh_block, TANH, (-1.0, 1.0))
 
 
 def sigmoid_enclosure(mid: Any, rad: Any) -> tuple[Floats, Floats]:
@@ -161,7 +165,7 @@ def sigmoid_enclosure(mid: Any, rad: Any) -> tuple[Floats, Floats]:
     >>> middle.tolist(), radius.round(6).tolist()
     ([0.5, 0.5], [0.00025, 0.5])
     """
-    return _enclose(mid, rad, _sigmoid_block, _sigmoid_radius, (0.0, 1.0))
+    return _enclose(mid, rad, _sigmoid_block, SIGMOID, (0.0, 1.0))
 
 
 # --- blocks --------------------------------------------------------------------------
@@ -370,11 +374,62 @@ _WIDE = 0.25
 _ABOVE_ONE = 1 + 16 * UNIT
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstOrder:
+    """How a function f is bounded on narrow intervals, from its values in the middle.
+
+    ``|f(m + d) - f(m)| <= |f'(m)| r (1 + bend r)`` for ``|d| <= r <= 1/4``.
+
+    Attributes:
+        values: Writes f of a one-dimensional float64 array to another; returns whether
+            every element is finite. Of infinity it writes the limit, of NaN anything.
+        slope: Writes upper bounds of |f'| to an array, from what `values` wrote.
+        bend: See above, at least 0.
+        relative_error: Of every value, at least 0; but for `UNDERFLOW`.
+
+    Raises:
+        ValueError: One of the two numbers is below 0.
+    """
+
+    values: Callable[[Floats, Floats], bool]
+    slope: Callable[[Floats, Floats], None]
+    bend: float
+    relative_error: float
+
+    def __post_init__(self) -> None:
+        if not (self.bend >= 0 and self.relative_error >= 0):
+            raise ValueError(
+                "bend and relative_error are bounds, 0 or more "
+                f"(got {self.bend}, {self.relative_error})"
+            )
+
+
+def _tanh_slope(t: Floats, out: Floats) -> None:
+    np.multiply(t, t, out=out)
+    np.subtract(_ABOVE_ONE, out, out=out)
+
+
+def _sigmoid_slope(s: Floats, out: Floats) -> None:
+    np.subtract(_ABOVE_ONE, s, out=out)
+    out *= s
+
+
+TANH = FirstOrder(
+    values=tanh_values, slope=_tanh_slope, bend=1.5, relative_error=RELATIVE_ERROR
+)
+SIGMOID = FirstOrder(
+    values=sigmoid_values,
+    slope=_sigmoid_slope,
+    bend=0.75,
+    relative_error=RELATIVE_ERROR,
+)
+
+
 def _enclose(
     mid: Any,
     rad: Any,
     block: _Block,
-    add_radius: Callable[[Floats, Floats, Floats], None],
+    order: FirstOrder,
     ends: tuple[float, float],
 ) -> tuple[Floats, Floats]:
     check_arithmetic()
@@ -386,28 +441,18 @@ def _enclose(
             part = slice(start, start + _BLOCK)
             m, r, v, e = centres[part], radii[part], value[part], error[part]
             block(m, v, e)
-            add_radius(v, r, e)
+            _add_image(order, v, r, e)
             if not (r.max() <= _WIDE and abs(float(v.max())) <= 1):
                 wide = ~(r <= _WIDE) | np.isnan(v)
                 v[wide], e[wide] = _hull(m[wide], r[wide], block, ends)
     return value.reshape(mid.shape), error.reshape(mid.shape)
 
 
-def _tanh_radius(t: Floats, r: Floats, error: Floats) -> None:
-    slope = t * t
-    np.subtract(_ABOVE_ONE, slope, out=slope)
-    _add_image(slope, 1.5, r, error)
-
-
-def _sigmoid_radius(s: Floats, r: Floats, error: Floats) -> None:
-    slope = _ABOVE_ONE - s
-    slope *= s
-    _add_image(slope, 0.75, r, error)
-
-
-def _add_image(slope: Floats, bend: float, r: Floats, error: Floats) -> None:
+def _add_image(order: FirstOrder, value: Floats, r: Floats, error: Floats) -> None:
     """Add slope·r·(1 + bend·r) to the error, and what its roundings may have lost."""
-    growth = r * bend
+    slope = np.empty_like(value)
+    order.slope(value, slope)
+    growth = r * order.bend
     growth += 1
     growth *= r
     growth *= slope

@@ -81,13 +81,14 @@ class FloatFormat:
         return math.inf if self.overflow == "infinity" else math.nan
 
     def ulp_exponent(self, value: fmpq) -> int:
-        """Return e such that 2^e is the unit in the last place at the real `value`.
+        r"""Return e such that 2^e is the unit in the last place at the real `value`.
 
-        That is the distance between neighbouring floats of the binade that holds
-        |value|, 2^(max(⌊log2|value|⌋, emin) - precision + 1): below the smallest normal
-        number it is the subnormal spacing, and past the largest number it goes on as if
-        there were no bound on the exponent. (Goldberg's ulp, with Muller et al.'s
-        extension to the subnormal range: Handbook of Floating-Point Arithmetic, 2.3.2.)
+        That is the distance between neighbouring floats of the binade that holds v,
+        $2^{\max(\lfloor\log_2|v|\rfloor, e_{\min}) - p + 1}$ for precision p:
+        below the smallest normal number it is the subnormal spacing, and past the largest
+        number it goes on as if there were no bound on the exponent. (Goldberg's ulp, with
+        Muller et al.'s extension to the subnormal range: Handbook of Floating-Point
+        Arithmetic, 2.3.2.)
 
         >>> FORMATS["float32"].ulp_exponent(fmpq(1))
         -23

@@ -81,7 +81,7 @@ def evaluate(
         net: A `Network`, or anything `symrnn.load` takes.
         x: Inputs in torch's shape, batched or not, or a ``PackedSequence``; numbers,
             arrays, tensors, or decimal strings taken exactly. See
-            `symrnn.networks.inputs.read_inputs`.
+            `symrnn.kernels.read_inputs`.
         hx: Initial states in torch's shape; zeros by default.
         lengths: Number of steps of each sequence of a padded batch.
         digits: Significant digits that are known to be correct in ``output`` and the last
@@ -228,9 +228,8 @@ class _Evaluation:
         plan = self.propagation.plan(goal, absolute=absolute)
         if plan.precision > self.max_precision:
             known = (goal + self.max_precision - plan.precision) / _BITS_PER_DIGIT
-            layer, direction = plan.place
             raise UndecidedError(
-                f"layer {layer}, {direction}, step {plan.step} needs about {plan.precision} "
+                f"{plan.position}, step {plan.step} needs about {plan.precision} "
                 f"bits; max_precision = {self.max_precision} leaves about "
                 f"{max(0, math.floor(known))} digits there. The network amplifies errors; "
                 "raise max_precision or ask for fewer digits or steps"
@@ -409,8 +408,8 @@ def _growth(net: Network, inputs: Inputs) -> int:
     trace = run(net, shortened, EstimateDomain(), keep="states")
     # A longer run has more elements, so its smallest is expected to be smaller.
     later, total = longest - probe, 0.0
-    for (_, direction), record in trace.records.items():
-        in_order = record.steps[:: -1 if direction == "reverse" else 1]
+    for position, record in trace.records.items():
+        in_order = record.steps[:: position.direction.stride]
         absolute, relative = zip(*map(_radius_bits, in_order), strict=True)
         middle = probe // 2
         slope = (absolute[-1] - absolute[middle]) / max(1, probe - 1 - middle)

@@ -26,7 +26,7 @@ from symrnn.equations.domain import Domain
 from symrnn.equations.program import lower
 from symrnn.errors import UndecidedError
 from symrnn.networks.inputs import Inputs
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Network, Position
 from symrnn.numerics.threads import one_thread_a_product
 from symrnn.runs.propagation.points import BallReplay, FloatReplay
 from symrnn.runs.run import Keep, join, kept, run
@@ -44,7 +44,7 @@ class _Part(NamedTuple):
     """What the evaluation of a group leaves behind."""
 
     domain: Domain[Any]
-    records: Mapping[Place, Record]
+    records: Mapping[Position, Record]
 
 
 def evaluate_groups(
@@ -129,19 +129,19 @@ def _evaluate_group(
 def _joined(net: Network, inputs: Inputs, keep: Keep, parts: Sequence[_Part]) -> Trace:
     domain = min((part.domain for part in parts), key=_precision)
     states = {
-        place: _side_by_side(domain, [part.records[place] for part in parts])
-        for place in net.places
+        position: _side_by_side(domain, [part.records[position] for part in parts])
+        for position in net.positions
     }
-    records: Mapping[Place, Record] = states
+    records: Mapping[Position, Record] = states
     if keep != "states":
         replay = _Replay(net, inputs, keep, domain, states)
         records = {
-            place: Record(
-                [_Step(s, replay, place, t) for t, s in enumerate(record.steps)],
+            position: Record(
+                [_Step(s, replay, position, t) for t, s in enumerate(record.steps)],
                 record.initial,
                 record.final,
             )
-            for place, record in states.items()
+            for position, record in states.items()
         }
     outputs = join(net, domain, states, net.num_layers - 1)
     return Trace(net, inputs, domain, records, outputs)
@@ -198,7 +198,7 @@ class _Replay:
         inputs: Inputs,
         keep: Keep,
         domain: Domain[Any],
-        states: Mapping[Place, Record],
+        states: Mapping[Position, Record],
     ) -> None:
         self.names = kept(lower(net.cell), keep)
         known: Domain[Any] = FloatReplay(states)
@@ -207,7 +207,7 @@ class _Replay:
         self._run = partial(run, net, inputs, known, keep=keep)
 
     @cached_property
-    def records(self) -> Mapping[Place, Record]:
+    def records(self) -> Mapping[Position, Record]:
         """Computed when first asked for."""
         with one_thread_a_product():
             return self._run().records
@@ -217,11 +217,11 @@ class _Step(Mapping[Any, Any]):
     """One step: its states, and from a replay what else is kept of it."""
 
     def __init__(
-        self, states: Mapping[Any, Any], replay: _Replay, place: Place, t: int
+        self, states: Mapping[Any, Any], replay: _Replay, position: Position, t: int
     ) -> None:
         self._states = states
         self._replay = replay
-        self._place = place
+        self._position = position
         self._t = t
 
     def __getitem__(self, name: Any) -> Any:
@@ -229,7 +229,7 @@ class _Step(Mapping[Any, Any]):
             return self._states[name]
         if name not in self._replay.names:
             raise KeyError(name)
-        return self._replay.records[self._place].steps[self._t][name]
+        return self._replay.records[self._position].steps[self._t][name]
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._replay.names)

@@ -10,7 +10,7 @@ from symrnn.equations.cells import Cell
 from symrnn.equations.domain import Domain
 from symrnn.equations.program import Program, execute, lower
 from symrnn.networks.inputs import Inputs
-from symrnn.networks.network import Direction, Network, Place
+from symrnn.networks.network import Network, Position
 from symrnn.runs.trace import Record, Trace
 
 __all__ = ["Keep", "join", "kept", "run"]
@@ -26,7 +26,7 @@ def run(
 
     Args:
         net: The network; its parameters must be finite.
-        inputs: From `symrnn.networks.inputs.read_inputs`; finite too.
+        inputs: From `symrnn.kernels.read_inputs`; finite too.
         domain: The arithmetic.
         keep: What the trace remembers of every step.
     """
@@ -35,23 +35,22 @@ def run(
         layer_input = [
             domain.input(inputs.step(t), t) for t in range(len(inputs.widths))
         ]
-        records: dict[Place, Record] = {}
+        records: dict[Position, Record] = {}
         for layer in range(net.num_layers):
-            for direction in net.directions:
-                place: Place = (layer, direction)
-                records[place] = _Pass(net, inputs, domain, program, place, keep).run(
-                    layer_input
-                )
+            for position in net.layer(layer):
+                records[position] = _Pass(
+                    net, inputs, domain, program, position, keep
+                ).run(layer_input)
             layer_input = join(net, domain, records, layer)
         return Trace(net, inputs, domain, records, layer_input)
 
 
 def join(
-    net: Network, domain: Domain[Any], records: Mapping[Place, Record], layer: int
+    net: Network, domain: Domain[Any], records: Mapping[Position, Record], layer: int
 ) -> list[Any]:
     """Return the output of a layer at every step: its directions on top of each other."""
     output = net.cell.states[0]
-    parts = [records[layer, d].steps for d in net.directions]
+    parts = [records[p].steps for p in net.layer(layer)]
     if len(parts) == 1:
         return [values[output] for values in parts[0]]
     return [
@@ -69,26 +68,25 @@ class _Pass:
         inputs: Inputs,
         domain: Domain[Any],
         program: Program,
-        place: Place,
+        position: Position,
         keep: Keep,
     ) -> None:
         self.cell: Cell = net.cell
         self.domain = domain
         self.program = program
-        self.sizes = net.sizes[place]
+        self.sizes = net.sizes[position]
         self.widths = inputs.widths
-        self.direction: Direction = place[1]
         self.kept = kept(program, keep)
         self.registers: dict[int, Any] = {
-            register: domain.parameter(name, net.parameters[place][name], place)
+            register: domain.parameter(name, net.parameters[position][name], position)
             for name, register in program.parameters.items()
         }
-        index = net.places.index(place)
+        index = net.positions.index(position)
         self.initial = {
-            state: domain.initial(state, inputs.initial(state, index, size), place)
+            state: domain.initial(state, inputs.initial(state, index, size), position)
             for state, size in net.state_sizes.items()
         }
-        self.place = place
+        self.position = position
         fixed = {i.target for i in program.once} | set(program.parameters.values())
         self.constant_states = {
             program.quantities[state]: size
@@ -100,26 +98,21 @@ class _Pass:
         execute(self.domain, self.program.once, self.registers, self.sizes)
         prepared = self._input_phase(layer_input)
         steps: list[dict[Any, Any]] = [{} for _ in self.widths]
-        backwards = self.direction == "reverse"
-        states = self._begin(backwards)
+        states = self._begin()
         finished: list[dict[str, Any]] = []
-        for t in (
-            reversed(range(len(self.widths))) if backwards else range(len(self.widths))
-        ):
+        for t in self.position.direction.order(len(self.widths)):
             states = self._resize(states, self.widths[t], finished)
             registers = self.registers | prepared[t]
             registers |= {
                 self.program.previous[s]: value for s, value in states.items()
             }
             execute(self.domain, self.program.step, registers, self.sizes)
-            for (
-                register,
-                rows,
-            ) in self.constant_states.items():  # one column, however many sequences
+            # Of these there is one column, however many sequences.
+            for register, rows in self.constant_states.items():
                 zeros = self.domain.constant(0, rows, self.widths[t])
                 registers[register] = self.domain.add(registers[register], zeros)
             values = {key: registers[register] for key, register in self.kept.items()}
-            steps[t] = self.domain.name_values(values, self.place, t)
+            steps[t] = self.domain.name_values(values, self.position, t)
             states = {state: steps[t][state] for state in self.cell.states}
         final = self._end(states, finished)
         return Record(steps, self.initial, final)
@@ -147,8 +140,8 @@ class _Pass:
     # A batch is sorted by decreasing length: forwards, columns leave at the right when
     # their sequence ends; backwards, they join there when their last step comes.
 
-    def _begin(self, backwards: bool) -> dict[str, Any]:
-        width = self.widths[-1 if backwards else 0]
+    def _begin(self) -> dict[str, Any]:
+        width = self.widths[self.position.direction.start(len(self.widths))]
         return {s: self.domain.split(v, [width])[0] for s, v in self.initial.items()}
 
     def _resize(

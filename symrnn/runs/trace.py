@@ -13,7 +13,7 @@ import numpy.typing as npt
 from symrnn.documents.displayed import Displayed
 from symrnn.equations.domain import Domain
 from symrnn.networks.inputs import Inputs
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Direction, Network, Position
 from symrnn.runs.arrays import Array, PackedArray, Refine
 
 __all__ = ["Record", "Step", "Trace"]
@@ -44,7 +44,7 @@ class Trace(Displayed):
         net: Network,
         inputs: Inputs,
         domain: Domain[Any],
-        records: Mapping[Place, Record],
+        records: Mapping[Position, Record],
         outputs: Sequence[Any],
         refine: Refine | None = None,
     ) -> None:
@@ -94,25 +94,25 @@ class Trace(Displayed):
             )
         return self._array(lambda trace: _state(trace, name))
 
-    def __getitem__(self, place: tuple[int, str, int]) -> Step:
+    def __getitem__(self, key: tuple[int, str, int]) -> Step:
         """Return the quantities at (layer, direction, step), all from 0; -1 is the last."""
         try:
-            layer, direction, t = place
-            layer = range(self.net.num_layers)[layer]
+            layer, direction, t = key
+            position = Position(range(self.net.num_layers)[layer], Direction(direction))
             t = range(len(self.inputs.widths))[t]
-            self.records[layer, direction]  # type: ignore[index]
+            self.records[position]
         except (TypeError, ValueError, IndexError, KeyError):
             raise IndexError(
                 "expected trace[layer, direction, step] with layer < "
                 f"{self.net.num_layers}, direction in {self.net.directions}, step < "
-                f"{len(self.inputs.widths)}, got {place!r}"
+                f"{len(self.inputs.widths)}, got {key!r}"
             ) from None
-        return Step(self, (layer, direction), t)  # type: ignore[arg-type]
+        return Step(self, position, t)
 
     def __iter__(self) -> Iterator[Step]:
-        for place in self.net.places:
+        for position in self.net.positions:
             for t in range(len(self.inputs.widths)):
-                yield Step(self, place, t)
+                yield Step(self, position, t)
 
     def __repr__(self) -> str:
         return f"Trace({self.net!r}, steps={len(self.inputs.widths)}, domain={self.domain.name})"
@@ -134,15 +134,16 @@ class Step:
     sequences that have ended by this step are 0; `running` tells which have not.
     """
 
-    def __init__(self, trace: Trace, place: Place, t: int) -> None:
+    def __init__(self, trace: Trace, position: Position, t: int) -> None:
         self.trace = trace
-        self.layer, self.direction = place
+        self.position = position
+        self.layer, self.direction = position
         self.t = t
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names that can be asked for."""
-        record = self.trace.records[self.layer, self.direction]
+        record = self.trace.records[self.position]
         return tuple(n for n in record.steps[self.t] if isinstance(n, str))
 
     @property
@@ -152,26 +153,24 @@ class Step:
 
     def __getitem__(self, name: Any) -> Array:
         """Return a quantity by name, or any node of the equations that was kept."""
-        place, t = (self.layer, self.direction), self.t
-        if name not in self.trace.records[place].steps[t]:
+        position, t = self.position, self.t
+        if name not in self.trace.records[position].steps[t]:
             raise KeyError(f"no quantity {name}; there are {', '.join(self.names)}")
         return self.trace._array(
             lambda trace: _unsort(
                 trace,
-                trace.records[place].steps[t][name],
+                trace.records[position].steps[t][name],
                 trace.inputs.widths[t],
             )
         )
 
     def previous(self, state: str) -> Array:
         """Return the state that this step started from."""
-        place, before = (self.layer, self.direction), self.t - 1
-        backwards = self.direction == "reverse"
-        if backwards:
-            before = self.t + 1
+        position, t = self.position, self.t
+        before = position.direction.before(t)
 
         def select(trace: Trace) -> npt.NDArray[np.object_]:
-            record = trace.records[place]
+            record = trace.records[position]
             initial = _columns(trace, record.initial[state])
             if 0 <= before < len(record.steps):
                 running = _columns(trace, record.steps[before][state])
@@ -180,7 +179,6 @@ class Step:
             size = len(trace.domain.rows(record.initial[state]))
             return _place_rows(trace, initial[: trace.inputs.widths[t]], size)
 
-        t = self.t
         return self.trace._array(select)
 
     def __getattr__(self, name: str) -> Array:
@@ -229,7 +227,7 @@ def _unsort(trace: Trace, matrix: Any, width: int) -> npt.NDArray[np.object_]:
 
 
 def _state(trace: Trace, name: str) -> npt.NDArray[np.object_]:
-    finals = [trace.records[place].final[name] for place in trace.net.places]
+    finals = [trace.records[position].final[name] for position in trace.net.positions]
     rows = [_unsort(trace, final, trace.inputs.batch) for final in finals]
     if trace.inputs.layout.single_step:
         return rows[0]

@@ -31,10 +31,10 @@ from sympy import Eq, ImmutableDenseMatrix, MatrixExpr
 
 from symrnn.documents.displayed import Displayed
 from symrnn.domains.symbolic import MatrixForm, ScalarForm, Symbols
-from symrnn.equations.cells import previous, x
-from symrnn.equations.language import Named, postorder
+from symrnn.equations.language import postorder
+from symrnn.equations.symbols import Named, x
 from symrnn.networks.inputs import Inputs, Layout, require_int
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Direction, Network, Position
 from symrnn.networks.sources import load
 from symrnn.runs.run import run
 from symrnn.runs.trace import Trace
@@ -81,23 +81,24 @@ class Unrolled(Displayed):
         self.steps = steps
         self.numbers = numbers
 
-    def __getitem__(self, place: tuple[int, str, int]) -> UnrolledStep:
+    def __getitem__(self, key: tuple[int, str, int]) -> UnrolledStep:
         """Return the forms of the quantities at (layer, direction, step)."""
         try:
-            layer, direction, t = place
-            layer, t = range(self.net.num_layers)[layer], range(self.steps)[t]
-            self.net.parameters[layer, direction]  # type: ignore[index]
+            layer, direction, t = key
+            position = Position(range(self.net.num_layers)[layer], Direction(direction))
+            t = range(self.steps)[t]
+            self.net.parameters[position]
         except (TypeError, ValueError, IndexError, KeyError):
             raise IndexError(
                 f"expected [layer, direction, step] with layer < {self.net.num_layers}, "
-                f"direction in {self.net.directions}, step < {self.steps}, got {place!r}"
+                f"direction in {self.net.directions}, step < {self.steps}, got {key!r}"
             ) from None
-        return UnrolledStep(self, (layer, direction), t)  # type: ignore[arg-type]
+        return UnrolledStep(self, position, t)
 
     def __iter__(self) -> Iterator[UnrolledStep]:
-        for place in self.net.places:
+        for position in self.net.positions:
             for t in range(self.steps):
-                yield UnrolledStep(self, place, t)
+                yield UnrolledStep(self, position, t)
 
     @property
     def inputs(self) -> tuple[Named, ...]:
@@ -105,20 +106,20 @@ class Unrolled(Displayed):
         return tuple(input_at(self.net, 0, t) for t in range(self.steps))
 
     @property
-    def initial(self) -> dict[tuple[str, Place], Named]:
-        """The symbols of the initial states, by (state, place)."""
+    def initial(self) -> dict[tuple[str, Position], Named]:
+        """The symbols of the initial states, by (state, position)."""
         return {
-            (s, place): self._initial(s, place)
-            for place in self.net.places
+            (s, position): self._initial(s, position)
+            for position in self.net.positions
             for s in self.net.cell.states
         }
 
     @property
-    def parameters(self) -> dict[tuple[str, Place], Named]:
-        """The symbols of the parameters, by (name, place)."""
+    def parameters(self) -> dict[tuple[str, Position], Named]:
+        """The symbols of the parameters, by (name, position)."""
         return {
-            (p.name, place): parameter_at(self.net, p, place)
-            for place in self.net.places
+            (p.name, position): parameter_at(self.net, p, position)
+            for position in self.net.positions
             for p in self.net.cell.parameters
         }
 
@@ -127,22 +128,22 @@ class Unrolled(Displayed):
         """The exact value of every parameter, and zero initial states: for ``subs``."""
         forms = MatrixForm(self._symbols, numbers=True)
         values = {
-            symbol: forms.matrix(self.net.parameters[place][name])
-            for (name, place), symbol in self.parameters.items()
+            symbol: forms.matrix(self.net.parameters[position][name])
+            for (name, position), symbol in self.parameters.items()
         }
         zeros = {s: ImmutableDenseMatrix.zeros(*s.shape) for s in self.initial.values()}
         return values | zeros
 
-    def _initial(self, state: str, place: Place) -> Named:
-        first = self.steps - 1 if place[1] == "reverse" else 0
-        return state_before(self.net, state, place, first)
+    def _initial(self, state: str, position: Position) -> Named:
+        first = position.direction.start(self.steps)
+        return state_before(self.net, state, position, first)
 
     @cached_property
     def _symbols(self) -> Symbols:
         parameters = {p.name: p for p in self.net.cell.parameters}
         return Symbols(
-            parameter=lambda name, place: parameter_at(
-                self.net, parameters[name], place
+            parameter=lambda name, position: parameter_at(
+                self.net, parameters[name], position
             ),
             input=lambda t: input_at(self.net, 0, t),
             initial=self._initial,
@@ -177,9 +178,9 @@ class UnrolledStep(Displayed):
     An attribute with the name of a quantity is its symbol: ``step.h`` is ``h_2``.
     """
 
-    def __init__(self, unrolled: Unrolled, place: Place, t: int) -> None:
+    def __init__(self, unrolled: Unrolled, position: Position, t: int) -> None:
         self.unrolled = unrolled
-        self.place = place
+        self.position = position
         self.t = t
 
     @property
@@ -197,14 +198,14 @@ class UnrolledStep(Displayed):
 
         ``None`` in the first layer, whose input is the network's.
         """
-        layer = self.place[0]
+        layer = self.position.layer
         if not layer:
             return None
         net, t = self.unrolled.net, self.t
         output = net.cell.states[0]
         below = [
-            quantity_at(net, output, net.state_sizes[output], (layer - 1, d), t)
-            for d in net.directions
+            quantity_at(net, output, net.state_sizes[output], p, t)
+            for p in net.layer(layer - 1)
         ]
         form = MatrixForm(self.unrolled._symbols, numbers=False)
         stacked = below[0] if len(below) == 1 else form.vstack(below)
@@ -229,7 +230,7 @@ class UnrolledStep(Displayed):
         Common parts are shared (see `symrnn.equations.sharing`): ``evalf``, ``subs``,
         ``diff`` and ``lambdify(…, cse=symrnn.equations.sharing.cse, use_imps=False)`` take time
         linear in the number of steps.
-        ``symrnn.equations.sharing.unshare`` returns plain SymPy trees, which grow exponentially.
+        ``symrnn.equations.unshare`` returns plain SymPy trees, which grow exponentially.
         """
         return ImmutableDenseMatrix(
             self._from(self.unrolled._scalar_trace, name).tolist()
@@ -242,7 +243,7 @@ class UnrolledStep(Displayed):
         raise AttributeError(str(self._no_such(name).args[0]))
 
     def _from(self, trace: Trace, name: str) -> Any:
-        values = trace.records[self.place].steps[self.t]
+        values = trace.records[self.position].steps[self.t]
         if name not in values:
             raise self._no_such(name)
         return values[name]
@@ -254,51 +255,62 @@ class UnrolledStep(Displayed):
     @property
     def _renaming(self) -> dict[Any, Named]:
         """From the cell's symbols to those of this layer, direction and step."""
-        net, place, t = self.unrolled.net, self.place, self.t
-        sizes = net.sizes[place]
-        names: dict[Any, Any] = {x: input_at(net, place[0], t)}
+        net, position, t = self.unrolled.net, self.position, self.t
+        sizes = net.sizes[position]
+        names: dict[Any, Any] = {x: input_at(net, position.layer, t)}
         for parameter in net.cell.parameters:
-            names[parameter] = parameter_at(net, parameter, place)
-        for state, size in zip(net.cell.states, net.cell.state_sizes, strict=True):
-            names[previous(state, size)] = state_before(net, state, place, t)
+            names[parameter] = parameter_at(net, parameter, position)
+        for state, symbol in net.cell.previous.items():
+            names[symbol] = state_before(net, state, position, t)
         for line in net.cell.equations:
             size = int(sizes.get(line.target.shape[0], line.target.shape[0]))
-            names[line.target] = quantity_at(net, line.name, size, place, t)
+            names[line.target] = quantity_at(net, line.name, size, position, t)
             for node in postorder(line.value):  # sizes inside constants
                 names |= {s: n for s, n in sizes.items() if s in node.args}
         return names
 
     def __repr__(self) -> str:
-        return f"UnrolledStep({self.place[0]}, {self.place[1]!r}, {self.t})"
+        return f"UnrolledStep({self.position.layer}, {self.position.direction!r}, {self.t})"
 
 
-_ARROWS = {"forward": r"\overrightarrow", "reverse": r"\overleftarrow"}
+_ARROWS = {
+    Direction.FORWARD: r"\overrightarrow",
+    Direction.REVERSE: r"\overleftarrow",
+}
 
 
-def parameter_at(net: Network, parameter: Named, place: Place) -> Named:
+def parameter_at(net: Network, parameter: Named, position: Position) -> Named:
     """Return a parameter of the cell as that of one layer and direction.
 
     >>> from sympy import latex
     >>> import symrnn
     >>> net = symrnn.load({"weight_ih_l0": [[1, 2]], "weight_hh_l0": [[0]]}, cell="rnn_relu")
-    >>> latex(parameter_at(net, net.cell.parameters[0], (0, "forward")))
+    >>> latex(parameter_at(net, net.cell.parameters[0], net.positions[0]))
     'W_{ih}'
     """
-    rows, columns = (int(net.sizes[place].get(n, n)) for n in parameter.shape)
-    latex = _decorate(net, str(parameter.args[3].name), place)
-    return Named(f"{parameter.name}{_suffix(net, place)}", rows, columns, latex)
+    rows, columns = (int(net.sizes[position].get(n, n)) for n in parameter.shape)
+    latex = _decorate(net, parameter.latex, position)
+    return Named(f"{parameter.name}{_suffix(net, position)}", rows, columns, latex)
+    rows, columns = (int(net.sizes[position].get(n, n)) for n in parameter.shape)
+    latex = _decorate(net, str(parameter.args[3].name), position)
+    return Named(f"{parameter.name}{_suffix(net, position)}", rows, columns, latex)
 
 
-def quantity_at(net: Network, name: str, size: int, place: Place, step: int) -> Named:
+def quantity_at(
+    net: Network, name: str, size: int, position: Position, step: int
+) -> Named:
     """Return the quantity `name` at a step, numbered from 0 here and from 1 in print."""
-    python, latex = f"{name}{_suffix(net, place)}_{step + 1}", f"{name}_{{{step + 1}}}"
-    return Named(python, size, 1, _decorate(net, latex, place))
+    python, latex = (
+        f"{name}{_suffix(net, position)}_{step + 1}",
+        f"{name}_{{{step + 1}}}",
+    )
+    return Named(python, size, 1, _decorate(net, latex, position))
 
 
-def state_before(net: Network, name: str, place: Place, step: int) -> Named:
+def state_before(net: Network, name: str, position: Position, step: int) -> Named:
     """Return the state that a step starts from: the neighbour's, or the initial one."""
-    neighbour = step + 1 if place[1] == "reverse" else step - 1
-    return quantity_at(net, name, net.state_sizes[name], place, neighbour)
+    before = position.direction.before(step)
+    return quantity_at(net, name, net.state_sizes[name], position, before)
 
 
 def input_at(net: Network, layer: int, step: int) -> Named:
@@ -311,15 +323,14 @@ def input_at(net: Network, layer: int, step: int) -> Named:
     return Named(f"x{suffix}", net.input_size, 1, latex)
 
 
-def _suffix(net: Network, place: Place) -> str:
+def _suffix(net: Network, position: Position) -> str:
     """Return torch's suffix, left out where there is nothing to tell apart."""
-    layer, direction = place
-    suffix = f"_l{layer}" if net.num_layers > 1 or net.bidirectional else ""
-    return suffix + ("_reverse" if direction == "reverse" else "")
+    several = net.num_layers > 1 or net.bidirectional
+    return f"_l{position.layer}{position.direction.suffix}" if several else ""
 
 
-def _decorate(net: Network, latex: str, place: Place) -> str:
-    layer, direction = place
+def _decorate(net: Network, latex: str, position: Position) -> str:
+    layer, direction = position
     if net.bidirectional:
         base, _, subscript = latex.partition("_")
         latex = f"{_ARROWS[direction]}{{{base}}}" + (

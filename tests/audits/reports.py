@@ -11,11 +11,13 @@ from symrnn.audits.findings import (
     Statement,
     StepError,
     TensorReport,
+    Unseen,
 )
 from symrnn.audits.report import Report
 from symrnn.audits.tolerance import Tolerance
 from symrnn.kernels.environment import Environment
 from symrnn.networks.layout import Location
+from symrnn.networks.network import Direction, Position
 
 TORCH = Environment(
     symrnn="0.1.0",
@@ -160,7 +162,11 @@ def violated():
         subject="the given outputs",
         environment=ELSEWHERE,
         layers=(layer(found),),
-        unseen=("layer 1, forward: its states are not known",),
+        unseen=(
+            Unseen(
+                position=Position(1, Direction.FORWARD), why="its states are not known"
+            ),
+        ),
     )
 
 

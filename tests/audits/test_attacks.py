@@ -165,7 +165,7 @@ def test_a_cache_that_cannot_be_made_is_known_before_measuring(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SYMRNN_CACHE", str(tmp_path / "file"))
-    module = importlib.import_module("symrnn.kernels.calibrate")
+    module = importlib.import_module("symrnn.kernels.calibration")
     monkeypatch.setattr(module, "measure", None)  # calling it would fail
     found = CliRunner().invoke(main, ["calibrate", "--quick", "--format", "bfloat16"])
     assert found.exit_code == 2

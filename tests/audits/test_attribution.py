@@ -9,7 +9,7 @@ import torch
 
 import symrnn
 from symrnn.audits.explain.attribution import attribute, attribute_observed
-from symrnn.audits.observed import Observed, observe
+from symrnn.audits.subject import Observed, observe
 from symrnn.networks.inputs import read_inputs
 from symrnn.numerics.exact import exact_array
 from symrnn.numerics.float_arithmetic import Arithmetic

@@ -13,17 +13,18 @@ from hypothesis import strategies as st
 import symrnn
 from symrnn.audits.explain.bound import Zonotope, bound_errors, probabilistic_unit
 from symrnn.domains.dual import Dual, DualDomain
-from symrnn.domains.floating import FloatingDomain
 from symrnn.domains.rounded import ProductOrder, RoundedDomain
-from symrnn.equations.cells import Cell, hidden_size, input_size, previous, quantity, x
-from symrnn.equations.language import (
-    add,
-    hadamard,
-    matmul,
+from symrnn.domains.rounding_bounds import FloatingDomain
+from symrnn.equations.cells import Cell
+from symrnn.equations.language import add, hadamard, matmul, sigmoid, tanh
+from symrnn.equations.symbols import (
+    hidden_size,
+    input_size,
     matrix,
-    sigmoid,
-    tanh,
+    previous,
+    quantity,
     vector,
+    x,
 )
 from symrnn.networks.inputs import read_inputs
 from symrnn.numerics.exact import exact_array
@@ -208,8 +209,8 @@ def test_the_worst_that_the_model_allows(kind):
     net = network(kind, seed=7)
     # All numbers are float16's, so that nothing but operations is rounded.
     half = {
-        place: {n: a.astype(np.float16).astype(float) for n, a in arrays.items()}
-        for place, arrays in net.parameters.items()
+        position: {n: a.astype(np.float16).astype(float) for n, a in arrays.items()}
+        for position, arrays in net.parameters.items()
     }
     net = symrnn.Network(cell=net.cell, parameters=half)
     given = np.random.default_rng(8).normal(size=(8, 3)).astype(np.float16)

@@ -10,16 +10,17 @@ import pytest
 
 import symrnn
 from symrnn.audits.explain.conditioning import condition, function_condition
-from symrnn.equations.cells import Cell, hidden_size, input_size, previous, quantity, x
+from symrnn.equations.cells import Cell
 from symrnn.equations.functions import FUNCTIONS
-from symrnn.equations.language import (
-    add,
-    hadamard,
-    matmul,
+from symrnn.equations.language import add, hadamard, matmul, sigmoid, tanh
+from symrnn.equations.symbols import (
+    hidden_size,
+    input_size,
     matrix,
-    sigmoid,
-    tanh,
+    previous,
+    quantity,
     vector,
+    x,
 )
 from symrnn.networks.inputs import read_inputs
 
@@ -94,9 +95,9 @@ def test_every_quantity_of_every_cell(kind, both):
     given = np.random.default_rng(2).normal(size=(4, 3, 3))
     inputs = read_inputs(net, given, lengths=[2, 4, 3])
     found = condition(net, inputs)
-    for place in net.places:
-        assert set(found.sums[place]) == {line.name for line in net.cell.equations}
-        for name, values in found.sums[place].items():
+    for position in net.positions:
+        assert set(found.sums[position]) == {line.name for line in net.cell.equations}
+        for name, values in found.sums[position].items():
             assert values.shape == (4, 3, 4), name
             padding = np.arange(4)[:, None] >= np.array([2, 4, 3])
             assert (np.isnan(values).all(axis=2) == padding).all()

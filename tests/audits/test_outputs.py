@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 import symrnn
 from symrnn import ShapeError, SourceError, Tolerance, UndecidedError
+from symrnn.equations import add, matmul, matrix
+from symrnn.equations.cells import Cell
+from symrnn.equations.symbols import hidden_size, input_size, previous, quantity, x
 from symrnn.numerics.formats import FORMATS
 
 
@@ -427,7 +430,7 @@ def test_default_tolerance_is_that_of_assert_close(torch, dtype, monkeypatch):
         cell="rnn_relu",
     )
     report = symrnn.audit(net, [[1]], outputs=np.array([[1.0]]), dtype=dtype)
-    assert "layer 0, forward: its states are not known" in report.unseen
+    assert "layer 0, forward: its states are not known" in map(str, report.unseen)
     expected = default_tolerances(getattr(torch, dtype))
     if FORMATS[dtype].precision < 24:
         expected = expected[0], 8 * 2.0 ** -FORMATS[dtype].precision
@@ -534,3 +537,26 @@ def test_overflow_is_right_in_float64_enclosures_too(torch, monkeypatch):
     found = report.tensors[0]
     assert (2, 1, 1) == (found.not_finite, found.overflows, found.violations)
     assert (1,) == found.first_violation.location.index[:1]
+
+
+@pytest.mark.parametrize("name", ["W", "W_l0"])
+def test_the_name_of_a_state_is_a_name(name):
+    """A state of a user's cell may be called what torch calls the last c."""
+    H = hidden_size
+    W, c = matrix("W", H, input_size), quantity("c_n", H)
+    equations = {
+        c: add(matmul(W, x), previous("c_n", H)),
+        quantity("h", H): add(previous("h", H), c),
+    }
+    cell = Cell.define("mine", parameters=[W], equations=equations)
+    net = symrnn.load({name: [[2]]}, cell=cell)
+    outputs = {state: np.array([2.0]) for state in cell.states}
+    given = [1]
+    if not net.single_step:
+        given = [[1]]
+        outputs = {n: np.array([[2.0]]) for n in ("output", "h_n", "c_n_n")}
+    report = symrnn.audit(
+        net, given, outputs=tuple(outputs.values()), dtype="float32", exact=True
+    )
+    assert report.verdict == "holds"
+    assert [(t.name, t.max_ulps) for t in report.tensors] == [(n, 0) for n in outputs]

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from importlib.resources import files
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,10 +14,16 @@ from rich.console import Console
 
 import symrnn
 from symrnn import Tolerance
-from symrnn.audits.findings import Arithmetic, TensorReport
+from symrnn.audits.findings import Arithmetic, TensorReport, Unseen
 from symrnn.audits.pages.text import print_report
 from symrnn.audits.pages.wording import headline, sentence
 from symrnn.audits.report import FORMS, Report, render
+from symrnn.domains.activation_errors import (
+    ActivationErrors,
+    Provenance,
+    assumed_errors,
+)
+from symrnn.networks.network import DIRECTIONS, Position
 from tests.audits import reports as audit_reports
 from tests.audits.reports import ALL
 from tests.documents.pages import check_page
@@ -80,7 +87,8 @@ def test_what_a_verdict_rests_on_is_said():
         probability=1e-9,
     )
     assert "is within its probable bound" in sentence(replace(held, arithmetic=model))
-    unseen = replace(held, unseen=("layer 1, forward: why", "layer 1, reverse: why"))
+    below = [Unseen(position=Position(1, d), why="why") for d in DIRECTIONS]
+    unseen = replace(held, unseen=tuple(below))
     assert sentence(unseen).endswith("not judged: layer 1, forward; layer 1, reverse")
 
 
@@ -318,7 +326,7 @@ def test_a_bound_is_a_section():
     """The largest of every step, of all layers in the table and of the last in the chart."""
     from symrnn.audits.explain.bound import bound_errors
     from symrnn.audits.explain.sections import explain_bound
-    from symrnn.domains.floating import FloatingDomain
+    from symrnn.domains.rounding_bounds import FloatingDomain
     from symrnn.networks.inputs import read_inputs
     from symrnn.numerics.formats import FORMATS
 
@@ -359,3 +367,75 @@ def test_results_without_exact_values_have_no_figures():
     text = str(audit_reports.report(tensors=(bare,)))
     (row,) = (line for line in text.splitlines() if line.strip().startswith("output"))
     assert 6 == row.split().count("-")
+
+
+# --- words are for readers ----------------------------------------------------------
+
+
+def test_what_a_statement_rests_on_is_not_read_off_its_words(torch, monkeypatch):
+    """Another wording of the figures changes no kind."""
+    module, x = torch.nn.LSTM(2, 3), torch.ones(4, 2)
+
+    def kinds():
+        report = symrnn.audit(module, x)
+        return report.verdict, [one.kind for one in report.statements]
+
+    expected = kinds()
+    describe = ActivationErrors.describe
+    for word in ("assumed", "measured"):
+        monkeypatch.setattr(
+            ActivationErrors, "describe", lambda e, w=word: f"{describe(e)}, {w}"
+        )
+        assert kinds() == expected
+
+
+@pytest.mark.parametrize("provenance", get_args(Provenance))
+def test_figures_are_measured_or_assumed_as_they_were_found(
+    torch, monkeypatch, provenance
+):
+    from symrnn.audits import local
+
+    def errors(name, format, environment, kernel):
+        return replace(
+            assumed_errors(name, format, kernel=kernel), provenance=provenance
+        )
+
+    monkeypatch.setattr(local, "find_errors", errors)
+    report = symrnn.audit(torch.nn.RNN(2, 3), torch.ones(4, 2))
+    (figures,) = [one for one in report.statements if "tanh" in one.text]
+    assert figures.kind == provenance.partition(" ")[0]
+
+
+def test_plain_data_is_of_plain_types(torch):
+    """Other writers than `json` look at types: YAML's refuse a subclass of str."""
+
+    def types(value):
+        if isinstance(value, dict):
+            value = [*value, *value.values()]
+        if isinstance(value, list):
+            return set().union(*map(types, value))
+        return {type(value)}
+
+    report = symrnn.audit(torch.nn.LSTM(2, 3, bidirectional=True), torch.ones(4, 2))
+    assert types(report.to_dict()) <= {str, int, float, bool, type(None)}
+
+
+def test_layers_that_were_not_judged_are_sentences_in_json(torch):
+    """Positions are data in Python; what is written for readers is whole sentences."""
+    module, x = torch.nn.RNN(2, 3, num_layers=2), torch.ones(4, 2)
+    report = symrnn.audit(module, x, outputs=module(x)[0].detach())
+    assert [(0, "forward"), (1, "forward")] == [one.position for one in report.unseen]
+    assert report.to_dict()["unseen"] == [
+        "layer 0, forward: its states are not known",
+        "layer 1, forward: the states of the layer below, from which it starts, are not known",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("x", "rounded"), [([[0.1, 0.2]], True), ([[0.5, 0.25]], False)]
+)
+def test_a_report_knows_whether_inputs_were_rounded(torch, x, rounded):
+    """It is said in a note, and is no part of the JSON."""
+    report = symrnn.audit(torch.nn.GRU(2, 3), x)
+    assert (report.rounded, bool(report.notes)) == (rounded, rounded)
+    assert "rounded" not in report.to_dict()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import symrnn
-from symrnn.domains.floating import FloatingDomain
+from symrnn.domains.rounding_bounds import FloatingDomain
 from symrnn.numerics.formats import FORMATS, as_rational, nearest_float
 from tests.require import flushed_subnormals, require_module
 

@@ -1,23 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cells of every kind, whose letters and products are tested; no tests of its own."""
 
-from symrnn.equations.cells import (
-    Cell,
-    gru,
-    gru_reset_before,
-    hidden_size,
-    input_size,
-    lstm,
-    previous,
-    quantity,
-    rnn,
-    x,
-)
+from symrnn.equations.cells import Cell, gru, gru_reset_before, lstm, rnn
 from symrnn.equations.language import (
     add,
     hadamard,
     matmul,
-    matrix,
     neg,
     ones,
     relu,
@@ -25,7 +13,15 @@ from symrnn.equations.language import (
     subtract,
     tanh,
     transpose,
+)
+from symrnn.equations.symbols import (
+    hidden_size,
+    input_size,
+    matrix,
+    previous,
+    quantity,
     vector,
+    x,
 )
 from tests.derivations.test_cases import peephole_cell, random_network
 

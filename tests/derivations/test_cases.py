@@ -8,31 +8,22 @@ weights as it prints them, where it does.
 import random
 import re
 import subprocess
+from functools import cache
 
 import numpy as np
 
 import symrnn
-from symrnn.equations.cells import (
-    Cell,
-    gru,
-    gru_reset_before,
+from symrnn.equations.cells import Cell, gru, gru_reset_before, lstm, rnn
+from symrnn.equations.language import add, hadamard, matmul, sigmoid, tanh
+from symrnn.equations.symbols import (
     hidden_size,
     input_size,
-    lstm,
+    matrix,
     previous,
     proj_size,
     quantity,
-    rnn,
-    x,
-)
-from symrnn.equations.language import (
-    add,
-    hadamard,
-    matmul,
-    matrix,
-    sigmoid,
-    tanh,
     vector,
+    x,
 )
 from symrnn.networks.network import Network
 from tests.require import require_module
@@ -250,6 +241,7 @@ def derive_checked():
     return symrnn.derive(hidden_size_two(), SEQUENCE, check=(output, output[-1:]))
 
 
+@cache
 def derive_golden(case):
     if case == "lstm_packed":
         return derive_packed()
@@ -257,6 +249,12 @@ def derive_golden(case):
         return derive_checked()
     make, inputs = GOLDEN[case]
     return symrnn.derive(make(), inputs)
+
+
+@cache
+def derive_difficult(case):
+    make, inputs, options = DIFFICULT[case]
+    return symrnn.derive(make(), inputs, **options)
 
 
 def compile_latex(folder, text, engine, runs=2):
@@ -267,6 +265,33 @@ def compile_latex(folder, text, engine, runs=2):
         run = subprocess.run(command, cwd=folder, capture_output=True, check=False)
         assert run.returncode == 0, run.stdout.decode(errors="replace")[-2000:]
     return (folder / "page.log").read_text(encoding="utf-8", errors="replace")
+
+
+def compile_together(folder, texts, engine):
+    """Compile documents of one preamble as one, and return the log of each by its name.
+
+    TeX takes longer to start than to set a page. It runs once: had a document references,
+    it would complain of those that are not known yet.
+    """
+    parts = {name: split_document(text) for name, text in texts.items()}
+    (preamble,) = {before for before, _ in parts.values()}
+    bodies = [
+        rf"\typeout{{CASE {n}}}{body}\clearpage" for n, (_, body) in parts.items()
+    ]
+    begin, end = r"\begin{document}", r"\end{document}"
+    text = "\n".join([preamble, begin, *bodies, end])
+    log = compile_latex(folder, text, engine, runs=1)
+    opening, *logs = re.split("^CASE (.*)$", log, flags=re.MULTILINE)
+    assert [] == complaints(opening)
+    assert list(texts) == logs[::2]
+    return dict(zip(logs[::2], logs[1::2], strict=True))
+
+
+def split_document(text):
+    """Return what is before the document begins, and what is in it."""
+    return re.fullmatch(
+        r"(.*)\\begin\{document\}(.*)\\end\{document\}\s*", text, re.DOTALL
+    ).groups()
 
 
 def complaints(log):

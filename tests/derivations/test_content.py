@@ -10,24 +10,16 @@ from symrnn.derivations.equations import Names
 from symrnn.derivations.letters import Notation
 from symrnn.derivations.options import Options
 from symrnn.documents.latex.math import math
-from symrnn.equations.cells import (
-    Cell,
+from symrnn.equations.cells import Cell, rnn
+from symrnn.equations.language import add, hadamard, matmul, neg, tanh, transpose
+from symrnn.equations.symbols import (
     hidden_size,
     input_size,
+    matrix,
     previous,
     quantity,
-    rnn,
-    x,
-)
-from symrnn.equations.language import (
-    add,
-    hadamard,
-    matmul,
-    matrix,
-    neg,
-    tanh,
-    transpose,
     vector,
+    x,
 )
 from symrnn.errors import SourceError
 from symrnn.networks.network import Network
@@ -230,15 +222,15 @@ def test_words_in_names_stay_words():
 def test_symbols_are_those_of_the_unrolled_equations():
     """Documents and `symrnn.unroll` write one quantity in one way."""
     for net in (one_feature(), bidirectional(), stacked()):
-        for place in net.places:
-            names = Names.at(net, Notation.of(net.cell, Options()), place, 1)
+        for position in net.positions:
+            names = Names.at(net, Notation.of(net.cell, Options()), position, 1)
             for p in net.cell.parameters:
-                expected = sympy.latex(parameter_at(net, p, place))
+                expected = sympy.latex(parameter_at(net, p, position))
                 assert expected == math((names.symbol(p),))
             size = net.state_sizes["h"]
-            expected = sympy.latex(quantity_at(net, "h", size, place, 1))
+            expected = sympy.latex(quantity_at(net, "h", size, position, 1))
             assert expected == math((names.state("h"),))
-            expected = sympy.latex(state_before(net, "h", place, 1))
+            expected = sympy.latex(state_before(net, "h", position, 1))
             assert expected == math((names.state("h", before=True),))
 
 

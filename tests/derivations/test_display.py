@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import symrnn
-from symrnn.equations.cells import Cell, gru, hidden_size, previous, quantity
-from symrnn.equations.language import hadamard, tanh, vector
+from symrnn.equations.cells import Cell, gru
+from symrnn.equations.language import hadamard, tanh
+from symrnn.equations.symbols import hidden_size, previous, quantity, vector
 from symrnn.runs.arrays import Array
 from tests.require import require_module
 

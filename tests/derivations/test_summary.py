@@ -14,12 +14,13 @@ from tests.derivations.test_cases import (
     PADDED,
     SEQUENCE,
     bidirectional,
-    compile_latex,
+    compile_together,
     complaints,
     one_feature,
     random_network,
     stacked,
 )
+from tests.require import require
 
 
 def headings(page):
@@ -242,23 +243,34 @@ def test_many_chosen_units_have_a_table_for_each_state():
 # --- paper --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "choices",
-    [
-        {"detail": "scalars"},
-        {"detail": "scalars", "vectors": "row"},
-        {"detail": "scalars", "digits": 10, "units": "2,4"},
-        {"numbers": "closed"},
-        {"vectors": "row", "units": "1-5", "digits": 6},
-        {"vectors": "row", "digits": 2},
-        {"carry": "by-hand", "rounding": "significant", "notation": "goodfellow"},
-    ],
-)
-def test_every_choice_fits_on_paper(choices, tmp_path, pdflatex):
-    """Nothing is wider than the page, whatever is chosen."""
+CHOICES = [
+    {"detail": "scalars"},
+    {"detail": "scalars", "vectors": "row"},
+    {"detail": "scalars", "digits": 10, "units": "2,4"},
+    {"numbers": "closed"},
+    {"vectors": "row", "units": "1-5", "digits": 6},
+    {"vectors": "row", "digits": 2},
+    {"carry": "by-hand", "rounding": "significant", "notation": "goodfellow"},
+]
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    """What TeX says of a page with each of the choices."""
     net = random_network(lstm(), 3, 5, layers=2, directions=2)
-    page = symrnn.derive(net, SEQUENCE, layers=2, directions="reverse", **choices)
-    assert [] == complaints(compile_latex(tmp_path, page.latex(), pdflatex))
+    shown = {"layers": 2, "directions": "reverse"}
+    texts = {
+        str(n): symrnn.derive(net, SEQUENCE, **shown, **choices).latex()
+        for n, choices in enumerate(CHOICES)
+    }
+    folder = tmp_path_factory.mktemp("pages")
+    return list(compile_together(folder, texts, require("pdflatex")).values())
+
+
+@pytest.mark.parametrize("choices", CHOICES)
+def test_every_choice_fits_on_paper(choices, logs):
+    """Nothing is wider than the page, whatever is chosen."""
+    assert [] == complaints(logs[CHOICES.index(choices)])
 
 
 # --- real sizes ---------------------------------------------------------------------

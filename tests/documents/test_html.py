@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import symrnn
 from symrnn.documents.colours import palette
-from symrnn.documents.html.letters import read_latex
+from symrnn.documents.html.latex_names import read_latex
 from symrnn.documents.html.mathml import MathML
 from symrnn.documents.html.page import write_html
 from symrnn.documents.model import (

@@ -68,21 +68,25 @@ def check_commands(found):
         assert displayed or (tex == tex.strip() and "|" not in tex)
 
 
-def complaints(found):
+@pytest.fixture(scope="module")
+def complaints():
     """Return the formulas that KaTeX does not render without a remark, and the remark."""
     require_node_file("katex/package.json")
-    run = subprocess.run(
+    with subprocess.Popen(
         [require("node"), RENDERER],
-        input=json.dumps(found),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    said = json.loads(run.stdout)
-    return [
-        (tex, remark) for (tex, _), remark in zip(found, said, strict=True) if remark
-    ]
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    ) as renderer:
+
+        def complaints(found):
+            renderer.stdin.write(f"{json.dumps(found)}\n")
+            renderer.stdin.flush()
+            said = json.loads(renderer.stdout.readline())
+            pairs = zip(found, said, strict=True)
+            return [(tex, remark) for (tex, _), remark in pairs if remark]
+
+        yield complaints
 
 
 def text_of(path):
@@ -99,7 +103,7 @@ FILES = sorted(path.name for end in ("md", "ipynb") for path in FOLDER.glob(f"*.
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_golden_formulas_render(name):
+def test_golden_formulas_render(name, complaints):
     """KaTeX finds nothing unknown, and nothing that LaTeX would refuse."""
     found = formulas(text_of(FOLDER / name))
     assert len(found) > 10
@@ -108,7 +112,7 @@ def test_golden_formulas_render(name):
 
 
 @pytest.mark.parametrize("case", [*DIFFICULT, *OPTIONS])
-def test_formulas_of_every_choice_render(case):
+def test_formulas_of_every_choice_render(case, complaints):
     """Whatever the numbers look like, and whatever the letters."""
     make, inputs, options = (DIFFICULT | OPTIONS)[case]
     found = formulas(symrnn.derive(make(), inputs, **options).markdown())
@@ -125,7 +129,7 @@ def test_formulas_of_every_choice_render(case):
         ("größer", "unicodeTextInMathMode"),
     ],
 )
-def test_the_renderer_is_strict(tex, remark):
+def test_the_renderer_is_strict(tex, remark, complaints):
     """What a lenient renderer would print in red, or as it likes, is noticed."""
     assert [] == complaints([("x_{1}", True)])
     ((_, said),) = complaints([(tex, True)])

@@ -46,7 +46,7 @@ def test_every_golden_notebook_agrees_with_torch(name, capsys):
     page = derive_golden(name)
     net, inputs = page.trace.net, page.trace.inputs
     each = sum(net.state_sizes[s] for s in net.cell.states)
-    steps = sum(inputs.lengths) * len(net.places)
+    steps = sum(inputs.lengths) * len(net.positions)
     assert run(page, capsys) >= each * steps
 
 

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import warnings
+from functools import cache
 
 import pytest
 from click.testing import CliRunner
@@ -42,36 +43,47 @@ def only(tmp_path, monkeypatch):
 # --- what is written ----------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Write the document of one feature by an engine in a form, once for all tests."""
+
+    @cache
+    def written(engine, form):
+        path = tmp_path_factory.mktemp("written") / "a.pdf"
+        document = derive_golden("rnn_one_feature").document
+        write_pdf(document, path, form=form, engine=require(engine))
+        return path
+
+    return written
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("form", ["standalone", "beamer"])
-def test_every_engine_writes_the_same_bytes_again(engine, form, tmp_path):
+def test_every_engine_writes_the_same_bytes_again(engine, form, tmp_path, written):
     """No date, no folder, no random identifier is in a PDF."""
     require(engine)
     if (engine, form) == ("xelatex", "beamer"):
         require_tex_file("pzdr.tfm")  # hyperref's, which XeTeX wants for slides
     document = derive_golden("rnn_one_feature").document
-    for name in ("a.pdf", "b.pdf"):
-        write_pdf(document, tmp_path / name, form=form, engine=engine)
-    first, second = ((tmp_path / name).read_bytes() for name in ("a.pdf", "b.pdf"))
+    write_pdf(document, tmp_path / "b.pdf", form=form, engine=engine)
+    first = written(engine, form).read_bytes()
     assert first.startswith(b"%PDF-")
-    assert first == second
+    assert first == (tmp_path / "b.pdf").read_bytes()
 
 
-def test_the_pages_hold_the_document(tmp_path, pdflatex):
+def test_the_pages_hold_the_document(written):
     """Its words and numbers can be found and copied."""
-    write_pdf(derive_golden("rnn_one_feature").document, tmp_path / "a.pdf")
-    command = [require("pdftotext"), "-layout", tmp_path / "a.pdf", "-"]
+    path = written("pdflatex", "standalone")
+    command = [require("pdftotext"), "-layout", path, "-"]
     text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     assert "RNN (tanh), step by step" in text
     assert "0.9984" in text
 
 
-def test_slides_know_how_many_they_are(tmp_path, pdflatex):
+def test_slides_know_how_many_they_are(written):
     """TeX runs until nothing changes."""
-    write_pdf(PAGE, tmp_path / "a.pdf")
-    document = derive_golden("rnn_one_feature").document
-    write_pdf(document, tmp_path / "a.pdf", form="beamer")
-    command = [require("pdftotext"), "-layout", tmp_path / "a.pdf", "-"]
+    path = written("pdflatex", "beamer")
+    command = [require("pdftotext"), "-layout", path, "-"]
     text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     assert f"2 / {text.count(chr(12))}" in text
 

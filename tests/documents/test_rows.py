@@ -20,7 +20,7 @@ from symrnn.documents.model import (
     Number,
     Sign,
 )
-from symrnn.equations.cells import x
+from symrnn.equations.symbols import x
 from tests.derivations.notation_cases import CELLS, INPUT
 
 
@@ -138,25 +138,25 @@ def meanings(page, *, row):
         column = np.array(elements, dtype=float).reshape(-1, 1)
         found[replace(symbol, tone="")] = column.T if row else column
 
-    for place in net.places:
+    for position in net.positions:
         for t in range(len(INPUT)):
-            names = Names.at(net, notation, place, t)
+            names = Names.at(net, notation, position, t)
             for p in net.cell.parameters:
-                values = net.parameters[place][p.name].astype(float)
+                values = net.parameters[position][p.name].astype(float)
                 if values.shape[1] == 1:
                     vector(names.symbol(p), values)
                 else:
                     found[replace(names.symbol(p), tone="")] = values
-            below = [(place[0] - 1, direction) for direction in net.directions]
-            outputs = [trace[*b, t].h.decimal(12) for b in below if place[0]]
+            below = [(position[0] - 1, direction) for direction in net.directions]
+            outputs = [trace[*b, t].h.decimal(12) for b in below if position[0]]
             vector(names.symbol(x), np.concatenate(outputs) if outputs else INPUT[t])
             for line in net.cell.equations:
-                quantity = getattr(trace[*place, t], line.name).decimal(12)
+                quantity = getattr(trace[*position, t], line.name).decimal(12)
                 vector(names.symbol(line.target), quantity)
             for state, size in net.state_sizes.items():
-                before = t + 1 if place[1] == "reverse" else t - 1
+                before = t + 1 if position[1] == "reverse" else t - 1
                 known = 0 <= before < len(INPUT)
-                step = trace[*place, before if known else t]
+                step = trace[*position, before if known else t]
                 value = getattr(step, state).decimal(12) if known else [0] * size
                 vector(names.state(state, before=True), value)
     return found

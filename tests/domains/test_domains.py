@@ -157,16 +157,18 @@ def ball_ends(context, ball):
 
 
 def assert_steps_contained(trace, expected, context, tolerance):
-    for place, quantities in expected.steps.items():
+    for position, quantities in expected.steps.items():
         for name, values in quantities.items():
-            for element, value in zip(trace[place][name].tolist(), values, strict=True):
+            for element, value in zip(
+                trace[position][name].tolist(), values, strict=True
+            ):
                 if not element.is_finite():
                     continue
                 if isinstance(value, Fraction):
                     value = context.mpf(value.numerator) / value.denominator
                 low, high = ball_ends(context, element)
                 error = tolerance * (1 + abs(value))
-                assert low - error <= value <= high + error, (place, name)
+                assert low - error <= value <= high + error, (position, name)
 
 
 # Products of float64 span 10^±700, so 1600 digits hold a first layer's sums exactly.
@@ -191,11 +193,13 @@ def test_extreme_relu_networks_are_contained(drawn, precision):
     """The same without bound on the values, against exact fractions."""
     kind, arrays, net, x = drawn
     trace = run(net, read_inputs(net, x), BallDomain(precision))
-    for place, quantities in reference(
+    for position, quantities in reference(
         kind, arrays, x, None, None, FRACTIONS
     ).steps.items():
         for name, values in quantities.items():
-            for element, value in zip(trace[place][name].tolist(), values, strict=True):
+            for element, value in zip(
+                trace[position][name].tolist(), values, strict=True
+            ):
                 lower, upper = ball_interval(element)
                 exact = fmpq(value.numerator, value.denominator)
                 assert lower <= exact <= upper

@@ -13,26 +13,28 @@ from symrnn.equations.cells import (
     find_cell,
     gru,
     gru_reset_before,
-    hidden_size,
-    input_size,
     lstm,
-    previous,
-    proj_size,
-    quantity,
     rnn,
-    x,
 )
 from symrnn.equations.language import (
     add,
     hadamard,
     matmul,
-    matrix,
     ones,
     sigmoid,
     subtract,
     tanh,
     transpose,
+)
+from symrnn.equations.symbols import (
+    hidden_size,
+    input_size,
+    matrix,
+    previous,
+    proj_size,
+    quantity,
     vector,
+    x,
 )
 from symrnn.errors import EquationError
 from symrnn.networks.network import Network
@@ -191,7 +193,11 @@ def define(equations, parameters=(W, U), **options):
         ({h_t: tanh(matmul(W, x))}, "demo: no equation uses a previous state"),
         ({h_t: STEP, quantity("W", H): STEP}, "equation W: the name 'W' is taken"),
         ({h_t: STEP, quantity("x", H): STEP}, "equation x: the name 'x' is taken"),
-        ({h_t: STEP, vector("h", H): STEP}, "equation h: the name 'h' is taken"),
+        (
+            {h_t: STEP, quantity("f", H): STEP, quantity("f", I): STEP},
+            "equation f: the name 'f' is taken",
+        ),
+        ({h_t: STEP, vector("f", H): STEP}, r"equation f: .* by quantity\('f', …\)"),
         (
             {h_t: STEP, quantity("n_pre", H): STEP},
             "the name 'n_pre' is taken or reserved",

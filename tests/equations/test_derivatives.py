@@ -15,18 +15,7 @@ from symrnn.domains.ball import BallDomain
 from symrnn.domains.exact import ExactDomain
 from symrnn.domains.mp import MpDomain
 from symrnn.domains.symbolic import ScalarForm, Symbols
-from symrnn.equations.cells import (
-    Cell,
-    find_cell,
-    gru,
-    hidden_size,
-    input_size,
-    lstm,
-    previous,
-    quantity,
-    rnn,
-    x,
-)
+from symrnn.equations.cells import Cell, find_cell, gru, lstm, rnn
 from symrnn.equations.derivatives import lower_tangent, push, tangent
 from symrnn.equations.functions import FUNCTIONS, ElementwiseFunction, sigmoid
 from symrnn.equations.language import (
@@ -34,13 +23,20 @@ from symrnn.equations.language import (
     elementwise,
     hadamard,
     matmul,
-    matrix,
     neg,
     ones,
     subtract,
-    vector,
 )
 from symrnn.equations.program import execute, lower
+from symrnn.equations.symbols import (
+    hidden_size,
+    input_size,
+    matrix,
+    previous,
+    quantity,
+    vector,
+    x,
+)
 from symrnn.errors import EquationError
 from symrnn.networks.network import Network
 from symrnn.numerics.exact import exact_array
@@ -65,7 +61,7 @@ def random_network(kind, hidden=H, size=I, seed=0):
 
 def jacobian(net, domain, at, wrt):
     """Return d(states)/d(wrt) as a matrix of the domain's elements, states stacked."""
-    place = (0, "forward")
+    position = (0, "forward")
     sizes = {"x": net.input_size, **net.state_sizes}
     total, start, seeds = sum(sizes[n] for n in wrt), 0, {}
     for name in wrt:
@@ -76,10 +72,10 @@ def jacobian(net, domain, at, wrt):
         _, tangents = push(
             domain,
             lower_tangent(net.cell, tuple(wrt)),
-            {n: domain.matrix(a) for n, a in net.parameters[place].items()},
+            {n: domain.matrix(a) for n, a in net.parameters[position].items()},
             {n: domain.matrix(exact_array(v)) for n, v in at.items()},
             {n: domain.matrix(v) for n, v in seeds.items()},
-            net.sizes[place],
+            net.sizes[position],
         )
         return [row for s in net.cell.states for row in domain.rows(tangents[s])]
 
@@ -197,10 +193,10 @@ def test_a_piecewise_linear_cell_moves_along_its_tangent(numbers, seed):
 def test_batches_of_one_direction_are_pushed_at_once():
     """Values (features × sequences) with a tangent for each sequence work too."""
     net, _ = random_network("gru")
-    domain, place = MpDomain(60), (0, "forward")
+    domain, position = MpDomain(60), (0, "forward")
     points = [random_point(net, seed) for seed in range(3)]
     moves = [random_point(net, seed) for seed in range(3, 6)]
-    parameters = {n: domain.matrix(a) for n, a in net.parameters[place].items()}
+    parameters = {n: domain.matrix(a) for n, a in net.parameters[position].items()}
 
     def pushed(points, moves):
         def side_by_side(parts):
@@ -214,7 +210,7 @@ def test_batches_of_one_direction_are_pushed_at_once():
             parameters,
             side_by_side(points),
             side_by_side(moves),
-            net.sizes[place],
+            net.sizes[position],
         )[1]["h"]
 
     together = pushed(points, moves)

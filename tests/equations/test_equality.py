@@ -15,13 +15,11 @@ from symrnn.equations.language import (
     Constant,
     Hadamard,
     Matmul,
-    Named,
     Neg,
     Transpose,
     add,
     hadamard,
     matmul,
-    matrix,
     neg,
     ones,
     operands,
@@ -30,9 +28,9 @@ from symrnn.equations.language import (
     subtract,
     tanh,
     transpose,
-    vector,
     zeros,
 )
+from symrnn.equations.symbols import Named, matrix, vector
 from symrnn.numerics.exact import exact_array
 
 A, B = matrix("A", 2, 2), matrix("B", 2, 2)

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from symrnn.equations.functions import (
     FUNCTIONS,
+    ElementwiseFunction,
     monotone_hull,
     register_function,
     relu,
     sigmoid,
 )
 from symrnn.errors import EquationError
+from symrnn.numerics.elementary import TANH
 from tests.strategies import balls, rationals, to_fmpq
 
 MP = mpmath.MPContext()
@@ -30,6 +32,9 @@ ORACLES = {
     "relu": lambda v: max(v, MP.zero),
 }
 each_function = pytest.mark.parametrize("name", sorted(ORACLES))
+
+
+X = sympy.Symbol("x", real=True)
 
 
 def mpf(value):
@@ -164,9 +169,70 @@ def test_a_name_cannot_be_taken_twice():
     assert r"\tanh" == FUNCTIONS["tanh"].latex
 
 
-# --- the SymPy side -------------------------------------------------------------------
+CONTRADICTIONS = {
+    "mp": lambda context, x: context.tanh(x) + 1,
+    "numpy": np.sinh,
+    "rational": lambda q: fmpq(1),
+    "enclose": lambda mid, rad: (mid, rad),
+    "with_error": lambda x: (np.tan(x), 0 * x),
+    "narrow_balls": lambda balls: [ball.exp() for ball in balls],
+    "select": lambda ball: ball,
+    "slope": lambda mid, rad: (np.ones_like(mid), 0 * rad),
+    "first_order": replace(TANH, slope=lambda value, out: out.fill(0.1)),
+}
 
-X = sympy.Symbol("x", real=True)
+
+@pytest.mark.parametrize("fact", CONTRADICTIONS)
+def test_an_entry_that_contradicts_itself_is_refused(fact):
+    """Proofs would rest on it."""
+    entry = replace(FUNCTIONS["tanh"], name="wrong", **{fact: CONTRADICTIONS[fact]})
+    with pytest.raises(
+        EquationError, match=f"function wrong: {fact} and ball disagree"
+    ):
+        register_function(entry)
+    assert "wrong" not in FUNCTIONS
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("ball", None),
+        ("slope", (0.0, 1.0)),
+        ("binades", (3, -12)),
+        ("binades", (-200, 3)),
+        ("torch", "numpy.tanh"),
+        ("torch", "torch.tanh; print"),
+    ],
+)
+def test_a_fact_of_another_kind_is_refused(fact, value):
+    """At once, by name."""
+    with pytest.raises(EquationError, match=f"function tanh: {fact} must be"):
+        replace(FUNCTIONS["tanh"], **{fact: value})
+
+
+def test_bounds_below_zero_are_refused():
+    """They would make images smaller than they are."""
+    with pytest.raises(ValueError, match="0 or more"):
+        replace(TANH, bend=-1.0)
+
+
+def test_a_function_that_is_not_defined_everywhere_is_registered(monkeypatch):
+    """Arguments without a value are no contradiction."""
+    root = ElementwiseFunction(
+        name="root",
+        latex=r"\operatorname{root}",
+        scalar=sympy.sqrt(X).func,
+        ball=arb.sqrt,
+        mp=lambda context, x: context.sqrt(x),
+        numpy=np.sqrt,
+        rational=lambda q: q if q in (0, 1) else None,
+    )
+    monkeypatch.setitem(FUNCTIONS, "root", root)  # to take it out again
+    monkeypatch.delitem(FUNCTIONS, "root")
+    assert root is register_function(root)
+
+
+# --- the SymPy side -------------------------------------------------------------------
 
 
 def test_sigmoid_as_a_sympy_function():

@@ -16,7 +16,6 @@ from symrnn.equations.language import (
     elementwise,
     hadamard,
     matmul,
-    matrix,
     neg,
     ones,
     operands,
@@ -27,9 +26,9 @@ from symrnn.equations.language import (
     tanh,
     transpose,
     validate,
-    vector,
     zeros,
 )
+from symrnn.equations.symbols import matrix, vector
 from symrnn.errors import EquationError
 
 N = Symbol("n", integer=True, positive=True)

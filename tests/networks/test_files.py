@@ -35,9 +35,9 @@ def gru(dtype=torch.float32):
 def assert_same(expected, actual):
     assert expected.cell == actual.cell
     assert expected.dtype == actual.dtype
-    for place, arrays in expected.parameters.items():
+    for position, arrays in expected.parameters.items():
         for name, values in arrays.items():
-            np.testing.assert_array_equal(values, actual.parameters[place][name])
+            np.testing.assert_array_equal(values, actual.parameters[position][name])
 
 
 def write(path, text):

@@ -3,6 +3,7 @@
 
 import copy
 import dataclasses
+import json
 import pickle
 from fractions import Fraction
 
@@ -11,7 +12,13 @@ import pytest
 
 from symrnn.equations.cells import gru, lstm, rnn
 from symrnn.errors import ShapeError, SourceError
-from symrnn.networks.network import Network, array_name
+from symrnn.networks.network import (
+    DIRECTIONS,
+    Direction,
+    Network,
+    Position,
+    array_name,
+)
 from symrnn.runs.evaluate import evaluate
 
 
@@ -56,7 +63,7 @@ def test_sizes_are_read_off_the_parameters():
         (0, "reverse"),
         (1, "forward"),
         (1, "reverse"),
-    ) == net.places
+    ) == net.positions
     assert (
         "Network(LSTM with projection, input_size=3, hidden_size=2, num_layers=2, "
         "bidirectional=True, proj_size=1, dtype=float32)"
@@ -232,3 +239,60 @@ def test_networks_can_be_compared_and_hashed():
     one, other = (Network.from_arrays(PLAIN, arrays()) for _ in range(2))
     assert (one == other) in (True, False)
     assert 1 == len({one, one})
+
+
+# --- positions ---
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_a_direction_takes_every_step_once(direction, n):
+    """Each step starts from the one taken before it, the first from outside."""
+    order = direction.order(n)
+    assert sorted(order) == list(range(n))
+    assert [direction.before(t) for t in order[1:]] == list(order[:-1])
+    assert list(range(n))[:: direction.stride] == list(order)
+    if n:
+        assert (direction.start(n), direction.end(n)) == (order[0], order[-1])
+        assert direction.before(direction.start(n)) not in range(n)
+
+
+@pytest.mark.parametrize("word", ["forward", "reverse"])
+def test_a_direction_is_its_word(word):
+    """Whatever takes the string takes the direction, and the other way round."""
+    direction = Direction(word)
+    assert direction == word
+    assert hash(direction) == hash(word)
+    assert (str(direction), f"{direction}", repr(direction)) == (word, word, repr(word))
+    assert json.dumps([direction, {direction: 1}]) == json.dumps([word, {word: 1}])
+    assert pickle.loads(pickle.dumps(direction)) is direction
+    assert copy.deepcopy(direction) is direction
+    assert {word: 1}[direction] == {direction: 1}[word] == 1
+
+
+def test_a_position_is_its_tuple():
+    """Users may look things up by a plain layer and direction."""
+    position = Position(1, Direction.REVERSE)
+    assert position == (1, "reverse")
+    assert {position: 1}[1, "reverse"] == {(1, "reverse"): 1}[position] == 1
+    assert json.dumps(position) == '[1, "reverse"]'
+    again = pickle.loads(pickle.dumps(position))
+    assert again == position
+    assert type(again) is Position
+
+
+def test_a_network_takes_plain_positions():
+    """It returns positions, in the order of what it was given."""
+    parameters = {"W_ih": np.ones((1, 1)), "W_hh": np.ones((1, 1))}
+    given = {(0, "reverse"): parameters, (0, "forward"): parameters}
+    net = Network(cell=PLAIN, parameters=given)
+    assert list(net.parameters) == list(given)
+    assert all(type(p) is Position for p in [*net.parameters, *net.positions])
+    assert net.layer(0) == net.positions == ((0, "forward"), (0, "reverse"))
+    assert [p.direction.suffix for p in net.positions] == ["", "_reverse"]
+
+
+def test_an_unknown_direction_is_refused():
+    parameters = {"W_ih": np.ones((1, 1)), "W_hh": np.ones((1, 1))}
+    with pytest.raises(SourceError, match=r"gaps: found \[\(0, 'backward'\)\]"):
+        Network(cell=PLAIN, parameters={(0, "backward"): parameters})

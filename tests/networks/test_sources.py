@@ -11,16 +11,16 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from symrnn.equations.cells import (
-    Cell,
+from symrnn.equations.cells import Cell, lstm
+from symrnn.equations.language import add, matmul, tanh
+from symrnn.equations.symbols import (
     hidden_size,
     input_size,
-    lstm,
+    matrix,
     previous,
     quantity,
     x,
 )
-from symrnn.equations.language import add, matmul, matrix, tanh
 from symrnn.errors import EquationError, ShapeError, SourceError, UnsupportedError
 from symrnn.networks.network import Network
 from symrnn.networks.sources import load
@@ -586,9 +586,9 @@ def test_compiled_module():
 def assert_same(expected, actual):
     assert expected.cell == actual.cell
     assert expected.single_step == actual.single_step
-    for place, arrays in expected.parameters.items():
+    for position, arrays in expected.parameters.items():
         for name, values in arrays.items():
-            np.testing.assert_array_equal(values, actual.parameters[place][name])
+            np.testing.assert_array_equal(values, actual.parameters[position][name])
 
 
 @pytest.mark.parametrize(("kind", "options"), list(every_option()))

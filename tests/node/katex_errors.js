@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Renders formulas, [[TeX, display mode], …] as JSON on standard input, and prints what
-// KaTeX in its strict mode says of each: a message, or null.
+// Renders formulas, [[TeX, display mode], …] as JSON on each line of standard input, and
+// prints what KaTeX in its strict mode says of each, on a line: a message, or null.
 const katex = require("katex");
 
 const complaint = ([tex, displayMode]) => {
@@ -12,5 +12,6 @@ const complaint = ([tex, displayMode]) => {
   }
 };
 
-const formulas = JSON.parse(require("fs").readFileSync(0, "utf8"));
-process.stdout.write(JSON.stringify(formulas.map(complaint)));
+require("readline")
+  .createInterface({ input: process.stdin })
+  .on("line", (line) => console.log(JSON.stringify(JSON.parse(line).map(complaint))));

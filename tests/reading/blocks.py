@@ -9,6 +9,7 @@ import html
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from xml.etree import ElementTree
 
 from tests.reading.mathematics import ReadingError, read_mathml, read_tex
@@ -112,6 +113,7 @@ def read_markdown(text):
     return found
 
 
+@cache
 def _markdown_block(block):
     lines = block.splitlines()
     if lines[0] == "$$":

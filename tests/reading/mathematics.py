@@ -7,6 +7,7 @@ know the two languages, not symrnn; whatever they have not been told of is an er
 
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 from xml.etree.ElementTree import Element
 
 
@@ -89,8 +90,9 @@ COMMANDS = {
 ARROWS = {r"\overrightarrow": "→", r"\overleftarrow": "←"}
 
 
+@cache
 def read_tex(text):
-    """Return the tokens of a formula in TeX."""
+    """Return the tokens of a formula in TeX; formulas come again in many documents."""
     reader = _Tex(text)
     tokens = reader.until()
     if reader.rest:

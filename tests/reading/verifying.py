@@ -91,7 +91,7 @@ class Verifier:
         self.meaning, self.results, self.stored, self.errors = Meaning(), {}, {}, []
         self.judge = Judge(self.meaning, self.name_of)
         self.in_code, self.constants, self.section = 0, 0, ""
-        self.b, self.step, self.place = 0, None, ("", "")
+        self.b, self.step, self.position = 0, None, ("", "")
         self.title, self.origins, self.edges = None, [], []
         for block in found:
             self.block(block)
@@ -134,7 +134,7 @@ class Verifier:
             r"(?:Layer (\d+))?(?:, )?((?:[Ff]orward|[Rr]everse) direction)?:?", words
         ):
             arrow = {"f": "→", "r": "←"}.get((match[2] or " ")[0].lower(), "")
-            self.place = f"({match[1]})" if match[1] else "", arrow
+            self.position = f"({match[1]})" if match[1] else "", arrow
             if heading and self.section != "Parameters":
                 self.section = "The steps"
         elif heading:
@@ -208,7 +208,7 @@ class Verifier:
         value = [[Fraction(number.text) for number in row] for row in rows]
         self.judge.count += sum(map(len, rows))
         if self.section == "Parameters":
-            assert (name.sup, name.arrow) == self.place
+            assert (name.sup, name.arrow) == self.position
             self.meaning.define(name, value)
         else:
             self.expect(name, value)
@@ -232,7 +232,7 @@ class Verifier:
         relation, whole = links.pop(0)
         assert self.title in (None, target)
         self.title = None
-        assert (target.sub, target.sup, target.arrow) == (self.step, *self.place)
+        assert (target.sub, target.sup, target.arrow) == (self.step, *self.position)
         if (relation, whole) != ("=", self.meaning.equation(target)):
             raise WrongError(f"the equation of {target}")
         self.constants += constants_in(whole)
@@ -287,7 +287,7 @@ class Verifier:
             if len(label) > 1:
                 _, name, _, element = label
                 unit = int(element.sub)
-            assert (name.sub, name.sup, name.arrow) == ("t", *self.place)
+            assert (name.sub, name.sup, name.arrow) == ("t", *self.position)
             columns.append((name, unit))
         steps = [spoken(row[0]) for row in table.rows]
         assert steps == [str(t + 1) for t in range(self.lengths[self.b])]

@@ -191,7 +191,7 @@ class _Cell(ast.NodeVisitor):
         assert ast.literal_eval(label) == value.id
         base, _, sub = value.id.rpartition("_")
         assert sub == self.verifier.step
-        name = Name(base, sub, *self.verifier.place)
+        name = Name(base, sub, *self.verifier.position)
         wanted = self.verifier.meaning.symbol(name, self.verifier.b)
         found = ast.literal_eval(digits)
         assert list(found) == list(range(1, len(wanted) + 1))

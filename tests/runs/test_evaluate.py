@@ -11,26 +11,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from symrnn.equations.cells import (
-    Cell,
-    find_cell,
+from symrnn.equations.cells import Cell, find_cell, rnn
+from symrnn.equations.language import add, hadamard, matmul, neg, sigmoid, tanh, zeros
+from symrnn.equations.symbols import (
     hidden_size,
     input_size,
+    matrix,
     previous,
     quantity,
-    rnn,
-    x,
-)
-from symrnn.equations.language import (
-    add,
-    hadamard,
-    matmul,
-    matrix,
-    neg,
-    sigmoid,
-    tanh,
     vector,
-    zeros,
+    x,
 )
 from symrnn.errors import NotFiniteError, SourceError, UndecidedError
 from symrnn.networks.inputs import read_inputs

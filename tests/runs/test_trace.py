@@ -4,26 +4,25 @@
 import numpy as np
 import pytest
 
-from symrnn.equations.cells import (
-    Cell,
-    find_cell,
-    hidden_size,
-    input_size,
-    previous,
-    quantity,
-    x,
-)
+from symrnn.equations.cells import Cell, find_cell
 from symrnn.equations.language import (
     add,
     hadamard,
     matmul,
-    matrix,
     ones,
     sigmoid,
     subtract,
     tanh,
 )
-from symrnn.equations.language import vector as column
+from symrnn.equations.symbols import (
+    hidden_size,
+    input_size,
+    matrix,
+    previous,
+    quantity,
+    x,
+)
+from symrnn.equations.symbols import vector as column
 from symrnn.errors import UndecidedError
 from symrnn.networks.network import Network
 from symrnn.numerics.formats import round_decimal
@@ -81,7 +80,7 @@ def test_unknown_quantities_list_the_known_ones():
 
 
 @pytest.mark.parametrize(
-    "place",
+    "key",
     [
         (1, "forward", 0),
         (0, "reverse", 0),
@@ -91,11 +90,11 @@ def test_unknown_quantities_list_the_known_ones():
         3,
     ],
 )
-def test_places_that_are_not_there(place):
+def test_keys_that_are_not_there(key):
     """The message says which layers, directions and steps there are."""
     message = r"layer < 1, direction in \('forward',\), step < 4, got"
     with pytest.raises(IndexError, match=message):
-        evaluate(network(), X)[place]
+        evaluate(network(), X)[key]
 
 
 def test_steps_and_layers_count_from_the_end_too():
@@ -116,7 +115,7 @@ def test_previous_states_chain_the_steps(kind):
         np.random.default_rng(8).uniform(-1, 1, (rows, 3, 2)) for _ in net.cell.states
     ]
     trace = evaluate(net, X, tuple(hx), lengths=lengths)
-    for row, (_, direction) in enumerate(net.places):
+    for row, (_, direction) in enumerate(net.positions):
         for state, initial in zip(net.cell.states, hx, strict=True):
             for b, length in enumerate(lengths):
                 order = range(length)

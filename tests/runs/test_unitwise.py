@@ -46,11 +46,11 @@ def points(net, seed, count, size):
 def true_norm(net, at, wrt, scale):
     """Return the largest singular value of S J S⁻¹, J from mpmath's arithmetic."""
     domain = MpDomain(200)
-    place = net.places[0]
+    position = net.positions[0]
     program = lower_tangent(net.cell, wrt)
     lengths = {"x": WIDTH, **net.state_sizes}
     with domain.context():
-        values = {n: domain.matrix(v) for n, v in net.parameters[place].items()}
+        values = {n: domain.matrix(v) for n, v in net.parameters[position].items()}
         here = {n: domain.matrix(v.mid) for n, v in at.items()}
         blocks = []
         for name in wrt:
@@ -62,7 +62,9 @@ def true_norm(net, at, wrt, scale):
                 )
                 for n in wrt
             }
-            _, tangents = push(domain, program, values, here, seeds, net.sizes[place])
+            _, tangents = push(
+                domain, program, values, here, seeds, net.sizes[position]
+            )
             rows = [
                 [scale[s] * v for v in row]
                 for s in net.cell.states
@@ -90,7 +92,7 @@ def test_bounds_are_above_the_norm(kind, seed, scale, size, enough, factor, inpu
     at = points(net, seed, 1, size)
     wrt = ("x",) if inputs else net.cell.states
     factors = dict.fromkeys(net.cell.states, 1.0) | {net.cell.states[-1]: factor}
-    norms = StepNorms(net, net.places[0], wrt, factors, enough=enough)
+    norms = StepNorms(net, net.positions[0], wrt, factors, enough=enough)
     bound = norms.bounds(at)[0][0]
     assert true_norm(net, at, wrt, factors) <= mpmath.mpf(float(bound))
 
@@ -104,7 +106,7 @@ def test_bounds_are_close_to_those_of_dense_jacobians(kind, enough, monkeypatch)
     scale = dict.fromkeys(net.cell.states, 1.0)
 
     def bounds():
-        norms = StepNorms(net, net.places[0], net.cell.states, scale, enough=enough)
+        norms = StepNorms(net, net.positions[0], net.cell.states, scale, enough=enough)
         return norms.bounds(at)
 
     mixed, after = bounds()
@@ -130,6 +132,6 @@ def test_nothing_known_is_infinite():
     at = points(net, 0, 2, 1.0)
     at["c"].rad[:, 0] = np.inf
     scale = dict.fromkeys(net.cell.states, 1.0)
-    bounds, _ = StepNorms(net, net.places[0], net.cell.states, scale).bounds(at)
+    bounds, _ = StepNorms(net, net.positions[0], net.cell.states, scale).bounds(at)
     assert bounds[0] == np.inf
     assert bounds[1] < 2

@@ -31,10 +31,10 @@ from symrnn.audits.explain.propagating import (
     shadow_domain,
     windows_of,
 )
-from symrnn.audits.observed import Observed
+from symrnn.audits.subject import Observed
 from symrnn.equations.domain import Domain
 from symrnn.errors import NotFiniteError, ShapeError
-from symrnn.kernels.emulate import find_schedule
+from symrnn.kernels.emulation import find_schedule
 from symrnn.kernels.schedule import Schedule, as_written
 from symrnn.networks.inputs import Inputs, one_sequence
 from symrnn.networks.network import Network
@@ -170,8 +170,8 @@ def attribute(
 
     Args:
         net: The network.
-        inputs: From `symrnn.networks.inputs.read_inputs`.
-        format: As for `symrnn.kernels.emulate.emulate`.
+        inputs: From `symrnn.kernels.read_inputs`.
+        format: As for `symrnn.kernels.emulate`.
         schedule: The order of operations, whose quantities the result names; by default
             that of the equations, with sums in float32 where the format is narrower.
             With fused products, a sum takes back what the product's own rounding would
@@ -244,14 +244,14 @@ def attribute_observed(
     net.require_finite()
     inputs.require_finite()
     last = net.num_layers - 1
-    if any((last, direction) not in observed.outputs for direction in net.directions):
+    if any(p not in observed.outputs for p in net.layer(last)):
         raise ShapeError("the outputs of the last layer are needed, at every step")
     shadow = shadow_domain(find_emulated_format(format).precision)
 
     def subject(one: Inputs, b: int) -> Subject:
         states = {
-            (place, net.cell.states[0]): values[: one.time, b]
-            for place, values in observed.outputs.items()
+            (position, net.cell.states[0]): values[: one.time, b]
+            for position, values in observed.outputs.items()
         }
         return Seen(net, states, shadow)
 

@@ -52,13 +52,13 @@ import numpy.typing as npt
 
 from symrnn.domains.differences import SLACK, Difference, DifferenceDomain, row_sums
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
-from symrnn.domains.floating import FloatingDomain
-from symrnn.domains.floating_sets import Floating
+from symrnn.domains.rounding_bounds import FloatingDomain
+from symrnn.domains.rounding_sets import Floating
 from symrnn.equations.domain import Domain
 from symrnn.equations.program import Program, execute, lower
 from symrnn.networks.inputs import Inputs, Layout, one_sequence
-from symrnn.networks.layout import result_grids
-from symrnn.networks.network import DIRECTIONS, Network, Place
+from symrnn.networks.layout import result_grids, result_states
+from symrnn.networks.network import DIRECTIONS, FIRST, Network, Position
 from symrnn.numerics.upward import TINY, gamma
 
 __all__ = [
@@ -196,7 +196,7 @@ class ErrorBound:
             exceeded somewhere.
     """
 
-    states: Mapping[Place, Mapping[str, Floats]]
+    states: Mapping[Position, Mapping[str, Floats]]
     net: Network
     inputs: Inputs
     format: str
@@ -211,15 +211,14 @@ class ErrorBound:
     def results(self) -> dict[str, Floats]:
         """Return bounds in torch's shapes by name: ``output``, ``h_n``, …; 0 for padding."""
         found = {}
-        first = self.net.cell.states[0]
+        states = result_states(self.net)
         for name, grid in result_grids(self.net, self.inputs).items():
-            state = first if name == "output" else name.removesuffix("_n")
             values = np.zeros(grid.shape)
-            for place in self.net.places:
-                here = (grid.layer == place[0]) & ~grid.padding
-                here &= grid.direction == DIRECTIONS.index(place[1])
+            for position in self.net.positions:
+                here = (grid.layer == position.layer) & ~grid.padding
+                here &= grid.direction == DIRECTIONS.index(position.direction)
                 where = grid.step[here], grid.batch[here], grid.unit[here]
-                values[here] = self.states[place][state][where]
+                values[here] = self.states[position][states[name]][where]
             found[name] = values
         return found
 
@@ -232,12 +231,12 @@ class ErrorBound:
             "accumulate": self.accumulate,
             "largest_by_step": [
                 {
-                    "layer": place[0],
-                    "direction": place[1],
+                    "layer": position.layer,
+                    "direction": str(position.direction),
                     "state": state,
                     "bounds": [_number(np.nanmax(step)) for step in values],
                 }
-                for place, states in self.states.items()
+                for position, states in self.states.items()
                 for state, values in states.items()
             ],
         }
@@ -291,17 +290,17 @@ def bound_errors(
             raise ValueError(f"confidence must be between 0 and 1 (got {confidence!r})")
         domain = _probable(net, inputs, domain, 1 - confidence)
     states = {
-        place: {
+        position: {
             state: np.full((inputs.time, inputs.batch, size), np.nan)
             for state, size in net.state_sizes.items()
         }
-        for place in net.places
+        for position in net.positions
     }
     for b in range(inputs.batch):
         found = _Run(net, one_sequence(inputs, b), domain, columns).run()
-        for place, by_state in found.items():
+        for position, by_state in found.items():
             for state, values in by_state.items():
-                states[place][state][: len(values), b] = values
+                states[position][state][: len(values), b] = values
     return ErrorBound(
         states=states,
         net=net,
@@ -324,24 +323,25 @@ class _Run:
         self.domain = domain
         self.columns = columns
 
-    def run(self) -> dict[Place, dict[str, Floats]]:
+    def run(self) -> dict[Position, dict[str, Floats]]:
         time, first = len(self.inputs.widths), self.net.cell.states[0]
-        found: dict[Place, dict[str, Floats]] = {}
+        found: dict[Position, dict[str, Floats]] = {}
         with EnclosureDomain().context(), self.domain.context():
             below: list[_Input] = [self._given(t) for t in range(time)]
             for layer in range(self.net.num_layers):
                 centers = []
-                for direction in self.net.directions:
-                    place: Place = (layer, direction)
-                    run = _Pass(self.net, self.inputs, self.domain, place, self.columns)
+                for position in self.net.layer(layer):
+                    run = _Pass(
+                        self.net, self.inputs, self.domain, position, self.columns
+                    )
                     run.run(below)
-                    found[place] = run.bounds
+                    found[position] = run.bounds
                     centers.append(run.centers)
                 below = [
                     _Input(
                         np.concatenate([c[t] for c in centers])[:, np.newaxis],
                         np.concatenate(
-                            [found[layer, d][first][t] for d in self.net.directions]
+                            [found[p][first][t] for p in self.net.layer(layer)]
                         )[:, np.newaxis],
                     )
                     for t in range(time)
@@ -367,7 +367,7 @@ class _Input:
 
     def held(self, domain: FloatingDomain, widening: float) -> Floating:
         if self.error is None:
-            return domain.parameter("x", self.point, (0, "forward"))
+            return domain.parameter("x", self.point, FIRST)
         return domain.atom(self.point, spread=_widened(self.error, widening))
 
 
@@ -383,13 +383,13 @@ class _Pass:
         net: Network,
         inputs: Inputs,
         domain: FloatingDomain,
-        place: Place,
+        position: Position,
         columns: int | None,
     ) -> None:
-        self.net, self.inputs, self.place = net, inputs, place
+        self.net, self.inputs, self.position = net, inputs, position
         self.states, self.sizes = net.cell.states, net.state_sizes
         self.total = sum(self.sizes.values())
-        features = net.output_size if place[0] else 0
+        features = net.output_size if position.layer else 0
         self.columns = columns or _BLOCKS * (self.total + features)
         # See Note [The tube]: the finer float64 is than the format, the smaller.
         self.kappa = 2.0 ** -min(16, max(0, 53 - domain.target.precision))
@@ -402,26 +402,23 @@ class _Pass:
         self.centers: list[Floats] = []
 
     def _parameters(self, domain: Domain[Any]) -> dict[int, Any]:
-        parameters = self.net.parameters[self.place]
+        parameters = self.net.parameters[self.position]
         registers = {
-            register: domain.parameter(name, parameters[name], self.place)
+            register: domain.parameter(name, parameters[name], self.position)
             for name, register in self.program.parameters.items()
         }
-        execute(domain, self.program.once, registers, self.net.sizes[self.place])
+        execute(domain, self.program.once, registers, self.net.sizes[self.position])
         return registers
 
     def run(self, below: Sequence[_Input]) -> None:
-        order = list(range(len(below)))
-        if self.place[1] == "reverse":
-            order.reverse()
-        index = self.net.places.index(self.place)
+        index = self.net.positions.index(self.position)
         given = {s: self.inputs.initial(s, index, n) for s, n in self.sizes.items()}
         starts = [EnclosureDomain().matrix(given[s]) for s in self.states]
         point = np.vstack([start.mid for start in starts])
         zonotope = Zonotope(self._entry_errors(given, starts), self.columns)
         errors = np.zeros((len(below), self.total))
         points = np.zeros((len(below), self.total))
-        for t in order:
+        for t in self.position.direction.order(len(below)):
             point = self._step(point, below[t], zonotope)
             points[t], errors[t] = point[:, 0], zonotope.error[:, 0]
         start = 0
@@ -436,7 +433,7 @@ class _Pass:
     ) -> Floats:
         """Return how far a run's initial states may be from exact, and those from c."""
         rounded = [
-            self.domain.parameter(s, given[s], self.place).rad for s in self.states
+            self.domain.parameter(s, given[s], self.position).rad for s in self.states
         ]
         held = np.vstack(
             [
@@ -496,7 +493,7 @@ class _Pass:
         return np.vstack(found)
 
     def _results(self, domain: Domain[Any], registers: dict[int, Any]) -> list[Any]:
-        sizes = self.net.sizes[self.place]
+        sizes = self.net.sizes[self.position]
         execute(domain, self.program.input, registers, sizes)
         execute(domain, self.program.step, registers, sizes)
         return [registers[self.program.quantities[s]] for s in self.states]

@@ -33,7 +33,7 @@ from symrnn.domains.dual import DualDomain, slope
 from symrnn.equations.functions import ElementwiseFunction
 from symrnn.equations.language import Add, Elementwise, Hadamard, Matmul, Neg, Transpose
 from symrnn.networks.inputs import Inputs
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Network, Position
 from symrnn.runs.run import run
 from symrnn.runs.trace import Trace
 
@@ -87,14 +87,14 @@ class Conditioning:
             one.
     """
 
-    sums: Mapping[Place, Mapping[str, Floats]]
-    functions: Mapping[Place, Mapping[str, Floats]]
+    sums: Mapping[Position, Mapping[str, Floats]]
+    functions: Mapping[Position, Mapping[str, Floats]]
 
     def summary(self) -> tuple[ConditionSummary, ...]:
         """Return worst and median of every quantity."""
         return tuple(
-            _summarise(place, name, values, self.functions[place].get(name))
-            for place, sums in self.sums.items()
+            _summarise(position, name, values, self.functions[position].get(name))
+            for position, sums in self.sums.items()
             for name, values in sums.items()
             if not np.isnan(values).all()
         )
@@ -124,18 +124,22 @@ def condition(net: Network, inputs: Inputs) -> Conditioning:
     net.require_finite()
     inputs.require_finite()
     trace = run(net, inputs, DualDomain(), keep="nodes")
-    sums: dict[Place, dict[str, Floats]] = {place: {} for place in net.places}
-    functions: dict[Place, dict[str, Floats]] = {place: {} for place in net.places}
+    sums: dict[Position, dict[str, Floats]] = {
+        position: {} for position in net.positions
+    }
+    functions: dict[Position, dict[str, Floats]] = {
+        position: {} for position in net.positions
+    }
     for line in net.cell.equations:
         of = line.value if line.preactivation is None else line.preactivation
-        for place in net.places:
-            steps = trace.records[place].steps
+        for position in net.positions:
+            steps = trace.records[position].steps
             found = [_sum_condition(of, step) for step in steps]
-            sums[place][line.name] = _gather(trace, found)
+            sums[position][line.name] = _gather(trace, found)
             if isinstance(line.value, Elementwise):
                 function = line.value.function
                 found = [function_condition(function, step[of].value) for step in steps]
-                functions[place][line.name] = _gather(trace, found)
+                functions[position][line.name] = _gather(trace, found)
     return Conditioning(sums=sums, functions=functions)
 
 
@@ -200,7 +204,7 @@ def function_condition(function: ElementwiseFunction, a: Floats) -> Floats:
 
 
 def _summarise(
-    place: Place, quantity: str, sums: Floats, functions: Floats | None
+    position: Position, quantity: str, sums: Floats, functions: Floats | None
 ) -> ConditionSummary:
     step, batch, unit = np.unravel_index(int(np.nanargmax(sums)), sums.shape)
     product = None
@@ -208,8 +212,8 @@ def _summarise(
         with np.errstate(invalid="ignore"):  # ∞ · 0 is not known to be large
             product = float(np.nanmax(np.nan_to_num(sums * functions, nan=0.0)))
     return ConditionSummary(
-        layer=place[0],
-        direction=place[1],
+        layer=position.layer,
+        direction=str(position.direction),
         quantity=quantity,
         sum_median=float(np.nanmedian(sums)),
         sum_worst=float(sums[step, batch, unit]),

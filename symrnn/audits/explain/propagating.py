@@ -26,18 +26,12 @@ from symrnn.domains.ball import BallDomain, Balls
 from symrnn.domains.dual import Dual, DualDomain
 from symrnn.equations.cells import Cell
 from symrnn.equations.domain import Domain
-from symrnn.equations.language import (
-    Add,
-    Elementwise,
-    Hadamard,
-    Matmul,
-    Named,
-    postorder,
-)
+from symrnn.equations.language import Add, Elementwise, Hadamard, Matmul, postorder
 from symrnn.equations.language import operands as operands_of
 from symrnn.equations.program import Instruction, Program, execute, lower
+from symrnn.equations.symbols import Input, Named, Previous
 from symrnn.networks.inputs import Inputs
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Network, Position
 from symrnn.runs.trace import Trace
 
 __all__ = [
@@ -110,15 +104,15 @@ class Subject(Protocol):
 
     sources: tuple[Source, ...]
 
-    def parameter(self, place: Place, name: str, exact: Any) -> Any:
+    def parameter(self, position: Position, name: str, exact: Any) -> Any:
         """Return what was held for a parameter, in the shadow."""
 
-    def entered(self, place: Place, t: int, what: Named, exact: Any) -> Any:
+    def entered(self, position: Position, t: int, what: Named, exact: Any) -> Any:
         """Return what was held for an input or initial state, in the shadow."""
 
     def result(
         self,
-        place: Place,
+        position: Position,
         t: int,
         instruction: Instruction,
         image: Any,
@@ -127,7 +121,7 @@ class Subject(Protocol):
         """Return what was held for a result, and the errors made in getting there.
 
         Args:
-            place: The layer and direction.
+            position: The layer and direction.
             t: The step.
             instruction: What was done.
             image: Its exact result, in the shadow.
@@ -148,35 +142,35 @@ class Emulated:
         self.shadow = shadow
         self.sources = tuple(_sources(trace.net))
 
-    def parameter(self, place: Place, name: str, exact: Any) -> Any:
+    def parameter(self, position: Position, name: str, exact: Any) -> Any:
         symbol = next(p for p in self.trace.net.cell.parameters if p.name == name)
-        return self._held(place, self._first(place), symbol)
+        return self._held(position, self._first(position), symbol)
 
-    def entered(self, place: Place, t: int, what: Named, exact: Any) -> Any:
-        return self._held(place, t, what)
+    def entered(self, position: Position, t: int, what: Named, exact: Any) -> Any:
+        return self._held(position, t, what)
 
     def result(
         self,
-        place: Place,
+        position: Position,
         t: int,
         instruction: Instruction,
         image: Any,
         operands: Sequence[Any],
     ) -> tuple[Any, Errors]:
-        step, node = self.trace.records[place].steps[t], instruction.node
+        step, node = self.trace.records[position].steps[t], instruction.node
         quantity, kind = classes(self.trace.net.cell)[node]
-        held = self._held(place, t, node)
+        held = self._held(position, t, node)
         domain, errors = self.trace.domain, Errors()
 
         def add(kind: str, error: Floats) -> None:
-            errors.append((Source(*place, quantity, kind), error))
+            errors.append((Source(*position, quantity, kind), error))
 
         raw = [step[child] for child in operands_of(node)]
         if isinstance(node, Add):
             raw_value = self._partial_sums(node, raw, operands, add, kind)
         else:
             registers = dict(zip(instruction.operands, raw, strict=True))
-            sizes = self.trace.net.sizes[place]
+            sizes = self.trace.net.sizes[position]
             execute(domain, [replace(instruction, named=False)], registers, sizes)
             raw_value = registers[instruction.target]
             add(kind, difference(self.shadow, self._take(raw_value), image))
@@ -205,14 +199,14 @@ class Emulated:
             exact = held
         return total
 
-    def _held(self, place: Place, t: int, node: MatrixExpr) -> Any:
-        return self._take(self.trace.records[place].steps[t][node])
+    def _held(self, position: Position, t: int, node: MatrixExpr) -> Any:
+        return self._take(self.trace.records[position].steps[t][node])
 
     def _take(self, raw: Any) -> Any:
         return self.shadow.matrix(np.array(raw, dtype=np.float64))
 
-    def _first(self, place: Place) -> int:
-        return 0 if place[1] == "forward" else len(self.trace.inputs.widths) - 1
+    def _first(self, position: Position) -> int:
+        return position.direction.start(len(self.trace.inputs.widths))
 
 
 class Seen:
@@ -227,7 +221,7 @@ class Seen:
     def __init__(
         self,
         net: Network,
-        states: Mapping[tuple[Place, str], Floats],
+        states: Mapping[tuple[Position, str], Floats],
         shadow: Domain[Any],
     ) -> None:
         self.states = states
@@ -238,29 +232,29 @@ class Seen:
             if state in net.cell.states
         }
         self.sources = tuple(
-            Source(*place, state, "local error") for place, state in states
+            Source(*position, state, "local error") for position, state in states
         )
 
-    def parameter(self, place: Place, name: str, exact: Any) -> Any:
+    def parameter(self, position: Position, name: str, exact: Any) -> Any:
         return exact
 
-    def entered(self, place: Place, t: int, what: Named, exact: Any) -> Any:
+    def entered(self, position: Position, t: int, what: Named, exact: Any) -> Any:
         return exact
 
     def result(
         self,
-        place: Place,
+        position: Position,
         t: int,
         instruction: Instruction,
         image: Any,
         operands: Sequence[Any],
     ) -> tuple[Any, Errors]:
         state = self.registers.get(instruction.target)
-        if state is None or (place, state) not in self.states:
+        if state is None or (position, state) not in self.states:
             return image, []
-        held = self.shadow.matrix(self.states[place, state][t][:, np.newaxis])
+        held = self.shadow.matrix(self.states[position, state][t][:, np.newaxis])
         error = difference(self.shadow, held, image)
-        return held, [(Source(*place, state, "local error"), error)]
+        return held, [(Source(*position, state, "local error"), error)]
 
 
 # --- kinds --------------------------------------------------------------------------
@@ -285,10 +279,10 @@ def _below(node: Elementwise) -> Iterable[MatrixExpr]:
 def _kind(node: MatrixExpr, inside: bool) -> str:
     match node:
         case Matmul():
-            leaves = {n.name for n in postorder(node.args[1]) if isinstance(n, Named)}
-            if any(name.endswith("_prev") for name in leaves):
+            kinds = {type(leaf) for leaf in postorder(node.args[1])}
+            if Previous in kinds:
                 return "recurrent product"
-            return "input product" if "x" in leaves else "projection"
+            return "input product" if Input in kinds else "projection"
         case Elementwise():
             return "activation"
         case Hadamard():
@@ -300,15 +294,15 @@ def _sources(net: Network) -> Iterator[Source]:
     """Yield every source that an emulated run can have."""
     cell = net.cell
     kinds = dict.fromkeys(classes(cell).values())
-    for place in net.places:
+    for position in net.positions:
         quantities = [line.name for line in cell.equations]
-        yield Source(*place, "x", "input rounding")
+        yield Source(*position, "x", "input rounding")
         for state in cell.states:
-            yield Source(*place, state, "initial rounding")
+            yield Source(*position, state, "initial rounding")
         for quantity in quantities:
             mine = [kind for name, kind in kinds if name == quantity]
             for kind in (*mine, "bias", "storing", "parameter rounding"):
-                yield Source(*place, quantity, kind)
+                yield Source(*position, quantity, kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,11 +316,11 @@ class Window:
 
 
 def windows_of(net: Network, time: int, most: int) -> tuple[Window, ...]:
-    """Return at most `most` windows of equal length, but for the last, for each place."""
+    """Return at most `most` windows of equal length, but for the last, for each position."""
     length = -(-time // most)
     return tuple(
-        Window(*place, start, min(start + length, time))
-        for place in net.places
+        Window(*position, start, min(start + length, time))
+        for position in net.positions
         for start in range(0, time, length)
     )
 
@@ -389,10 +383,7 @@ class _Walk:
         time = len(self.inputs.widths)
         below = [self._input(t) for t in range(time)]
         for layer in range(self.net.num_layers):
-            parts = [
-                self._pass((layer, direction), below)
-                for direction in self.net.directions
-            ]
+            parts = [self._pass(p, below) for p in self.net.layer(layer)]
             below = [self.dual.vstack(step) for step in zip(*parts, strict=True)]
         return Carried(
             [self._tangent(step) for step in below],
@@ -403,37 +394,34 @@ class _Walk:
     def _input(self, t: int) -> Dual:
         return Dual(to_floats(self.shadow.matrix(self.inputs.step(t))))
 
-    def _pass(self, place: Place, below: Sequence[Dual]) -> list[Dual]:
+    def _pass(self, position: Position, below: Sequence[Dual]) -> list[Dual]:
         """Run one layer in one direction and return its first state at every step."""
-        order = list(range(len(below)))
-        if place[1] == "reverse":
-            order.reverse()
-        held, exact = self._parameters(place)
-        states = self._initial(place, order[0])
+        order = position.direction.order(len(below))
+        held, exact = self._parameters(position)
+        states = self._initial(position, order[0])
         first = self.net.cell.states[0]
         outputs: list[Dual] = [below[0]] * len(below)
-        for position, t in enumerate(order):
+        for count, t in enumerate(order, 1):
             states = self._step(
-                place, t, held, exact, self._entry(place, t, below[t]), states
+                position, t, held, exact, self._entry(position, t, below[t]), states
             )
             outputs[t] = states[first][1]
-            window = self.window[place, t]
-            last = position + 1 == len(order)
-            if last or self.window[place, order[position + 1]] != window:
+            window = self.window[position, t]
+            if count == len(order) or self.window[position, order[count]] != window:
                 column = self.columns[window]
                 size = np.linalg.norm(self._tangent(outputs[t])[:, column])
                 self.made[column - self.first_window] = size
         return outputs
 
-    def _parameters(self, place: Place) -> tuple[dict[int, Any], dict[int, Any]]:
+    def _parameters(self, position: Position) -> tuple[dict[int, Any], dict[int, Any]]:
         """Return what was held and what is exact, for all that parameters determine."""
-        sizes = self.net.sizes[place]
+        sizes = self.net.sizes[position]
         exact = {
-            register: self.shadow.matrix(self.net.parameters[place][name])
+            register: self.shadow.matrix(self.net.parameters[position][name])
             for name, register in self.program.parameters.items()
         }
         held = {
-            register: self.subject.parameter(place, name, exact[register])
+            register: self.subject.parameter(position, name, exact[register])
             for name, register in self.program.parameters.items()
         }
         execute(self.shadow, self.program.once, exact, sizes)
@@ -442,38 +430,38 @@ class _Walk:
             image = dict(zip(instruction.operands, operands, strict=True))
             execute(self.shadow, [instruction], image, sizes)
             held[instruction.target], _ = self.subject.result(
-                place, 0, instruction, image[instruction.target], operands
+                position, 0, instruction, image[instruction.target], operands
             )
         off = {r for r in held if np.any(difference(self.shadow, held[r], exact[r]))}
         return held, {register: exact[register] for register in off}
 
-    def _initial(self, place: Place, t: int) -> dict[str, tuple[Any, Dual]]:
-        index = self.net.places.index(place)
+    def _initial(self, position: Position, t: int) -> dict[str, tuple[Any, Dual]]:
+        index = self.net.positions.index(position)
         states = {}
         for state, size in self.net.state_sizes.items():
             symbol = self._symbol(self.program.previous[state])
             exact = self.shadow.matrix(self.inputs.initial(state, index, size))
-            source = Source(*place, state, "initial rounding")
-            states[state] = self._enter(place, t, symbol, exact, source)
+            source = Source(*position, state, "initial rounding")
+            states[state] = self._enter(position, t, symbol, exact, source)
         return states
 
-    def _entry(self, place: Place, t: int, below: Dual) -> tuple[Any, Dual]:
+    def _entry(self, position: Position, t: int, below: Dual) -> tuple[Any, Dual]:
         """Return the input of a layer at a step."""
-        if place[0]:
+        if position.layer:
             return self.shadow.matrix(below.value), below
         symbol = self._symbol(self.program.x)
         exact = self.shadow.matrix(self.inputs.step(t))
         return self._enter(
-            place, t, symbol, exact, Source(*place, "x", "input rounding")
+            position, t, symbol, exact, Source(*position, "x", "input rounding")
         )
 
     def _enter(
-        self, place: Place, t: int, symbol: Named, exact: Any, source: Source
+        self, position: Position, t: int, symbol: Named, exact: Any, source: Source
     ) -> tuple[Any, Dual]:
-        held = self.subject.entered(place, t, symbol, exact)
+        held = self.subject.entered(position, t, symbol, exact)
         error = difference(self.shadow, held, exact)
         value = Dual(to_floats(held))
-        return held, self._inject(value, place, t, [(source, error)])
+        return held, self._inject(value, position, t, [(source, error)])
 
     def _symbol(self, register: int) -> Named:
         found = (n for n, r in self.program.registers.items() if r == register)
@@ -481,14 +469,14 @@ class _Walk:
 
     def _step(
         self,
-        place: Place,
+        position: Position,
         t: int,
         held: Mapping[int, Any],
         exact: Mapping[int, Any],
         entry: tuple[Any, Dual],
         states: Mapping[str, tuple[Any, Dual]],
     ) -> dict[str, tuple[Any, Dual]]:
-        program, sizes = self.program, self.net.sizes[place]
+        program, sizes = self.program, self.net.sizes[position]
         values = dict(held)
         duals = {register: Dual(to_floats(value)) for register, value in held.items()}
         values[program.x], duals[program.x] = entry
@@ -499,19 +487,19 @@ class _Walk:
             execute(self.shadow, [instruction], values, sizes)
             image = values[target]
             value, errors = self.subject.result(
-                place, t, instruction, image, [values[source] for source in operands]
+                position, t, instruction, image, [values[source] for source in operands]
             )
             if exact.keys() & set(operands):
                 better = values | {r: exact[r] for r in operands if r in exact}
                 execute(self.shadow, [instruction], better, sizes)
                 quantity, _ = classes(self.net.cell)[instruction.node]
-                source = Source(*place, quantity, "parameter rounding")
+                source = Source(*position, quantity, "parameter rounding")
                 error = difference(self.shadow, image, better[target])
                 errors = [*errors, (source, error)]
             values[target] = value
             execute(self.dual, [instruction], duals, sizes)
             moved = Dual(to_floats(value), duals[target].tangent)
-            duals[target] = self._inject(moved, place, t, errors)
+            duals[target] = self._inject(moved, position, t, errors)
         return {
             state: (values[register], duals[register])
             for state, register in (
@@ -519,12 +507,12 @@ class _Walk:
             )
         }
 
-    def _inject(self, value: Dual, place: Place, t: int, errors: Errors) -> Dual:
+    def _inject(self, value: Dual, position: Position, t: int, errors: Errors) -> Dual:
         made = [(source, error) for source, error in errors if np.any(error)]
         if not made:
             return value
         tangent = np.array(self._tangent(value))
-        window = self.columns[self.window[place, t]]
+        window = self.columns[self.window[position, t]]
         for source, error in made:
             tangent[:, [self.columns[source]]] += error
             tangent[:, [window]] += error

@@ -17,9 +17,8 @@ from symrnn.audits.explain.attribution import (
 from symrnn.audits.explain.bound import ErrorBound, bound_errors
 from symrnn.audits.explain.conditioning import Conditioning, condition
 from symrnn.audits.findings import Section
-from symrnn.audits.local import floating_domain
-from symrnn.audits.observed import observe
-from symrnn.audits.subject import Subject
+from symrnn.audits.local_audit import floating_domain
+from symrnn.audits.subject import Subject, observe
 from symrnn.errors import NotFiniteError, UnsupportedError
 
 __all__ = ["explain", "explain_attribution", "explain_bound", "explain_conditioning"]
@@ -35,7 +34,7 @@ def explain(
 
     Args:
         subject: The subject; its network and inputs are finite.
-        accumulate: As for `symrnn.audits.local.audit_steps`.
+        accumulate: As for `symrnn.audits.local_audit.audit_steps`.
         max_precision: Of exact values.
         known: The bound on the trajectory, where it has been computed already.
     """
@@ -46,7 +45,7 @@ def explain(
     yield explain_bound(known or bound_errors(net, inputs, domain))
     yield explain_conditioning(condition(net, inputs))
     observed = observe(net, inputs, subject.values, subject.inner)
-    shown = {(net.num_layers - 1, d) for d in net.directions} <= set(observed.outputs)
+    shown = set(net.layer(net.num_layers - 1)) <= set(observed.outputs)
     try:
         if shown:
             found = attribute_observed(
@@ -164,7 +163,7 @@ def explain_bound(found: ErrorBound) -> Section:
 
     >>> import symrnn
     >>> from symrnn.audits.explain.bound import bound_errors
-    >>> from symrnn.domains.floating import FloatingDomain
+    >>> from symrnn.domains.rounding_bounds import FloatingDomain
     >>> from symrnn.numerics.formats import FORMATS
     >>> from symrnn.networks.inputs import read_inputs
     >>> net = symrnn.load({"weight_ih_l0": [[1]], "weight_hh_l0": [["1/2"]]}, cell="rnn_tanh")
@@ -175,10 +174,10 @@ def explain_bound(found: ErrorBound) -> Section:
     """
     net = found.net
     largest = {
-        (*place, state): np.fmax.reduce(
+        (*position, state): np.fmax.reduce(
             values.reshape(len(values), -1), axis=1, initial=0
         )
-        for place, states in found.states.items()
+        for position, states in found.states.items()
         for state, values in states.items()
     }
     text = (

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from importlib.resources import files
 from xml.etree.ElementTree import Element
@@ -81,7 +81,7 @@ def _parts(report: Findings) -> Iterator[Element]:
         heading = name[0].upper() + name[1:]
         yield _part(heading, place, _facts(list(element_rows(element))))
     if report.unseen:
-        yield _part("Could not be judged", _bullets(report.unseen))
+        yield _part("Could not be judged", _bullets(map(str, report.unseen)))
     for i, section in enumerate(report.explanation):
         yield _part(f"{section.title} ({section.kind})", *_section(section, i))
     if report.notes:
@@ -185,7 +185,7 @@ def _part(heading: str, *children: Child) -> Element:
     return tag("section", tag("h2", heading), *children)
 
 
-def _bullets(texts: Sequence[str]) -> Element:
+def _bullets(texts: Iterable[str]) -> Element:
     return tag("ul", *(tag("li", text) for text in texts))
 
 

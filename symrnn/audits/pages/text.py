@@ -19,13 +19,13 @@ from symrnn.audits.pages.wording import (
     LAYER_HEADINGS,
     RESULT_HEADINGS,
     cell_text,
+    deciding_numbers,
     element_rows,
     headline,
     layer_rows,
     named_elements,
     printable,
     result_rows,
-    sentence,
 )
 
 __all__ = ["print_report", "renderable", "report_text"]
@@ -79,10 +79,10 @@ def renderable(report: Findings) -> RenderableType:
 
 def _parts(report: Findings) -> Iterator[RenderableType]:
     colour = "bold green" if report.passed else "bold red"
-    first, whole = headline(report), sentence(report)
-    yield _text(first, colour)
-    if whole != first:
-        yield _indented(_text(whole[len(first) + 2 :], colour))
+    yield _text(headline(report), colour)
+    numbers = deciding_numbers(report)
+    if numbers:
+        yield _indented(_text(numbers, colour))
     yield _indented(_text(f"{report.subject}: {report.network}, {report.dtype}"))
     yield from (_indented(_text(f"not finite: {cause}")) for cause in report.causes)
     if report.layers:
@@ -94,7 +94,7 @@ def _parts(report: Findings) -> Iterator[RenderableType]:
     yield from _elements(report)
     if report.unseen:
         yield from _heading("Could not be judged")
-        yield from (_indented(_text(text)) for text in report.unseen)
+        yield from (_indented(_text(str(one))) for one in report.unseen)
     for section in report.explanation:
         yield from _section(section)
     yield Text()

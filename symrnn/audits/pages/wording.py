@@ -22,6 +22,7 @@ __all__ = [
     "LAYER_HEADINGS",
     "RESULT_HEADINGS",
     "cell_text",
+    "deciding_numbers",
     "details",
     "element_rows",
     "headline",
@@ -54,8 +55,13 @@ def sentence(report: Findings) -> str:
     ... )
     'not finite: input x at step 1 is nan'
     """
+    return ": ".join(filter(None, (headline(report), deciding_numbers(report))))
+
+
+def deciding_numbers(report: Findings) -> str:
+    """Return the numbers that decide; empty where the headline is all there is to say."""
     found = _decisive(report)
-    return headline(report) + ("" if found is None else f": {details(found)}")
+    return "" if found is None else details(found)
 
 
 def headline(report: Findings) -> str:
@@ -102,8 +108,8 @@ def _held(report: Findings) -> str:
     if unjudged:
         parts.append(f"states that could not be judged: {unjudged:,}")
     if report.unseen:
-        places = "; ".join(text.partition(":")[0] for text in report.unseen)
-        parts.append(f"not judged: {places}")
+        positions = "; ".join(str(one.position) for one in report.unseen)
+        parts.append(f"not judged: {positions}")
     derived = steps or report.tolerance is None
     return (
         f"{'explained by rounding' if derived else 'in tolerance'}: {'; '.join(parts)}"

@@ -13,14 +13,14 @@ from sympy import MatrixExpr
 
 from symrnn.derivations.equations import Shown
 from symrnn.derivations.exercises.keys import Key
-from symrnn.derivations.forms import write_numbers
+from symrnn.derivations.number_forms import write_numbers
 from symrnn.derivations.numbers import Values
-from symrnn.derivations.opening import place_title
+from symrnn.derivations.opening import position_title
 from symrnn.derivations.options import Options
 from symrnn.documents.model import Blank, Math, Matrix, Number
-from symrnn.equations.cells import x
-from symrnn.equations.language import Constant, Named
-from symrnn.networks.network import Network, Place
+from symrnn.equations.language import Constant
+from symrnn.equations.symbols import Input, Parameter, Previous
+from symrnn.networks.network import Network, Position
 from symrnn.runs.trace import Trace
 
 __all__ = ["Answer", "Asked", "blanks_in", "filled"]
@@ -35,7 +35,7 @@ class Answer:
     Attributes:
         printed: The number as the solution prints it.
         node: The name of the quantity, or the expression.
-        place: Its layer and direction.
+        position: Its layer and direction.
         where: What the sheet calls them; empty where there is one layer only.
         step: From 1.
         unit: From 1; 0 where there is one only.
@@ -44,7 +44,7 @@ class Answer:
 
     printed: str
     node: str
-    place: Place
+    position: Position
     where: str
     step: int
     unit: int
@@ -85,65 +85,61 @@ class Asked(Values):
     def given(self) -> dict[Key, dict[int, Fraction]]:
         """Return the states that are printed for the student to go on with."""
         found: dict[Key, dict[int, Fraction]] = {}
-        for place in self.net.places:
+        for position in self.net.positions:
             for t in range(self.trace.inputs.time):
-                if (place, t) in self.asked:
+                if (position, t) in self.asked:
                     continue
                 for state in self.net.cell.states:
-                    shown = self.node(place, t, 0, self.results.target(state))
+                    shown = self.node(position, t, 0, self.results.target(state))
                     numbers = [row[0] for row in _rows(shown.math)]
-                    found[place, t, state] = {
+                    found[position, t, state] = {
                         unit: Fraction(number.text)
                         for unit, number in enumerate(numbers)
                         if isinstance(number, Number)
                     }
         return found
 
-    def node(self, place: Place, t: int, b: int, node: MatrixExpr) -> Shown:
-        if node == x and place[0] > 0:
-            return self._output_below(place[0] - 1, t, b)
-        shown = super().node(place, t, b, node)
-        if (place, t) not in self.asked or not self._is_computed(node):
+    def node(self, position: Position, t: int, b: int, node: MatrixExpr) -> Shown:
+        if isinstance(node, Input) and position.layer > 0:
+            return self._output_below(position.layer - 1, t, b)
+        shown = super().node(position, t, b, node)
+        if (position, t) not in self.asked or not self._is_computed(node):
             return shown
         (piece,) = shown.math
-        numbers = self.results.node(place, t, b, node)
+        numbers = self.results.node(position, t, b, node)
         texts, exact = write_numbers(
             [numbers.at(unit, 0) for unit in range(numbers.shape[0])], self._answered
         )
         blanks: list[Math] = [
-            (self._blank(number, place, t, node, unit),)
+            (self._blank(number, position, t, node, unit),)
             for unit, (number,) in enumerate(texts)
         ]
         if not isinstance(piece, Matrix):
             return Shown(blanks[0], exact)
         return Shown((replace(piece, rows=_column(blanks)),), exact)
 
-    def state(self, place: Place, t: int, b: int, state: str, unit: int) -> Math:
-        if (place, t) not in self.asked:
-            return super().state(place, t, b, state, unit)
-        element = self.results.quantity(place, t, b, state).at(unit, 0)
+    def state(self, position: Position, t: int, b: int, state: str, unit: int) -> Math:
+        if (position, t) not in self.asked:
+            return super().state(position, t, b, state, unit)
+        element = self.results.quantity(position, t, b, state).at(unit, 0)
         ((number,),) = write_numbers([element], self._answered).texts
-        return (self._blank(number, place, t, self.results.target(state), unit),)
+        return (self._blank(number, position, t, self.results.target(state), unit),)
 
     def _output_below(self, layer: int, t: int, b: int) -> Shown:
         """Return what a layer reads: states of the layer below, with their blanks."""
         output = self.results.target(self.net.cell.states[0])
-        parts = [self.node((layer, d), t, b, output) for d in self.net.directions]
+        parts = [self.node(p, t, b, output) for p in self.net.layer(layer)]
         rows = [row for part in parts for row in _rows(part.math)]
         exact = all(part.exact for part in parts)
         return Shown(rows[0] if len(rows) == 1 else (Matrix(_column(rows)),), exact)
 
     def _is_computed(self, node: MatrixExpr) -> bool:
-        if isinstance(node, Constant) or node in self.net.cell.parameters:
-            return False
-        return node != x and not (
-            isinstance(node, Named) and node.name.endswith("_prev")
-        )
+        return not isinstance(node, (Constant, Parameter, Input, Previous))
 
     def _blank(
-        self, printed: Any, place: Place, t: int, node: MatrixExpr, unit: int
+        self, printed: Any, position: Position, t: int, node: MatrixExpr, unit: int
     ) -> Blank:
-        numbers = self.results.exact(place, t, 0, node)
+        numbers = self.results.exact(position, t, 0, node)
         exact = numbers.at(unit, 0)
         if isinstance(exact.known, fmpq):
             value = f"{exact.known.p}/{exact.known.q}"
@@ -153,8 +149,8 @@ class Asked(Values):
         answer = Answer(
             printed=printed.text,
             node=self._names.get(node, str(node)),
-            place=place,
-            where=place_title(self.net, place),
+            position=position,
+            where=position_title(self.net, position),
             step=t + 1,
             unit=unit + 1 if numbers.shape[0] > 1 else 0,
             value=value,
@@ -163,21 +159,19 @@ class Asked(Values):
         return Blank(self.places + 3, answer.key)
 
 
-def _asked(net: Network, steps: int, *, worked: bool) -> set[tuple[Place, int]]:
+def _asked(net: Network, steps: int, *, worked: bool) -> set[tuple[Position, int]]:
     """Return where blanks are: everywhere, or where each layer and direction ends.
 
     What is computed from a blank is asked too, or it would give the answer away.
     """
-    asked: set[tuple[Place, int]] = set()
-    for place in net.places:
-        layer, direction = place
-        below = [(layer - 1, d) for d in net.directions if layer]
-        order = range(steps) if direction == "forward" else reversed(range(steps))
+    asked: set[tuple[Position, int]] = set()
+    for position in net.positions:
+        below = net.layer(position.layer - 1) if position.layer else ()
         given = worked
-        for count, t in enumerate(order, 1):
+        for count, t in enumerate(position.direction.order(steps), 1):
             given &= count < steps and not any((p, t) in asked for p in below)
             if not given:
-                asked.add((place, t))
+                asked.add((position, t))
     return asked
 
 

@@ -31,7 +31,7 @@ from symrnn.domains.ball import BallDomain, Balls
 from symrnn.equations.program import execute, lower
 from symrnn.errors import SourceError, SymrnnError
 from symrnn.networks.inputs import read_inputs
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Direction, Network, Position
 from symrnn.networks.sources import load
 from symrnn.numerics.exact import to_fraction
 
@@ -184,7 +184,7 @@ def _is_answer(answer: Any) -> bool:
 _PRECISION = 256
 
 
-Key = tuple[Place, int, str]
+Key = tuple[Position, int, str]
 """Where an answer belongs: layer and direction, step from 0, and quantity."""
 
 
@@ -232,33 +232,32 @@ class Following:
         steps = range(self._inputs.time)
         below = [self._domain.input(self._inputs.step(t), t) for t in steps]
         for layer in range(self._net.num_layers):
-            outputs = [self._pass((layer, d), below) for d in self._net.directions]
+            outputs = [self._pass(p, below) for p in self._net.layer(layer)]
             below = [self._domain.vstack(parts) for parts in zip(*outputs, strict=True)]
 
-    def _pass(self, place: Place, below: Sequence[Balls]) -> list[Balls]:
+    def _pass(self, position: Position, below: Sequence[Balls]) -> list[Balls]:
         """Run one layer in one direction; return its output at every step."""
         net, domain, program = self._net, self._domain, lower(self._net.cell)
         fixed = {
-            register: domain.parameter(name, net.parameters[place][name], place)
+            register: domain.parameter(name, net.parameters[position][name], position)
             for name, register in program.parameters.items()
         }
-        index = net.places.index(place)
+        index = net.positions.index(position)
         states = {
-            s: domain.initial(s, self._inputs.initial(s, index, size), place)
+            s: domain.initial(s, self._inputs.initial(s, index, size), position)
             for s, size in net.state_sizes.items()
         }
         outputs = list(below)
-        order = range(len(below))
-        for t in order if place[1] == "forward" else reversed(order):
+        for t in position.direction.order(len(below)):
             registers = fixed | {program.x: below[t]}
             registers |= {program.previous[s]: value for s, value in states.items()}
             for phase in (program.once, program.input, program.step):
                 for instruction in phase:
-                    execute(domain, [instruction], registers, net.sizes[place])
+                    execute(domain, [instruction], registers, net.sizes[position])
                     name = self._names.get(instruction.node, str(instruction.node))
                     computed = registers[instruction.target]
                     registers[instruction.target] = self._own(
-                        (place, t, name), computed
+                        (position, t, name), computed
                     )
             states = {s: registers[program.quantities[s]] for s in net.cell.states}
             outputs[t] = states[net.cell.states[0]]
@@ -287,8 +286,8 @@ class Following:
 
 
 def _key(answer: Mapping[str, Any]) -> Key:
-    place = (answer["layer"] - 1, answer["direction"])
-    return place, answer["step"] - 1, answer["node"]
+    position = Position(answer["layer"] - 1, Direction(answer["direction"]))
+    return position, answer["step"] - 1, answer["node"]
 
 
 def _fraction(value: Any) -> Fraction:

@@ -17,7 +17,7 @@ from typing import Any
 from symrnn.equations.cells import find_cell
 from symrnn.equations.language import Elementwise, postorder
 from symrnn.errors import UnsupportedError
-from symrnn.networks.network import DIRECTIONS, Network, Place, array_name
+from symrnn.networks.network import DIRECTIONS, FIRST, Network, Position, array_name
 from symrnn.networks.sources import load
 from symrnn.runs.evaluate import evaluate
 from symrnn.runs.trace import Trace
@@ -99,12 +99,12 @@ class Size:
         below = self.hidden * (1 + self.bidirectional) if self.layers > 1 else 0
         return max(self.inputs, below)
 
-    def places(self) -> Iterator[tuple[Place, int]]:
+    def positions(self) -> Iterator[tuple[Position, int]]:
         """Yield each layer and direction, with the features that it reads."""
         features = self.inputs
         for layer in range(self.layers):
             for direction in DIRECTIONS[: 1 + self.bidirectional]:
-                yield (layer, direction), features
+                yield Position(layer, direction), features
             features = self.hidden * (1 + self.bidirectional)
 
 
@@ -125,18 +125,18 @@ def draw(cell: str, size: Size, *, palette: Palette, seed: str) -> Friendly:
     """
     rng = Random(f"{ALGORITHM} {cell} {str(size).replace('-', ' ')} {seed}")
     part = _Part(rng, cell, size.hidden, palette)
-    first, *others = size.places()
+    first, *others = size.positions()
     arrays, x = part.first(size)
     outputs = {first[0]: part.outputs(arrays, x)}
     parameters = {array_name(name, first[0]): a for name, a in arrays.items()}
-    for place, features in others:
-        layer, direction = place
-        below = [outputs[p] for p in outputs if p[0] == layer - 1] or [x]
+    for position, features in others:
+        layer, direction = position
+        below = [outputs[p] for p in outputs if p.layer == layer - 1] or [x]
         read = [[v for row in rows for v in row] for rows in zip(*below, strict=True)]
-        order = -1 if direction == "reverse" else 1
-        arrays = part.next(features, read[::order])
-        outputs[place] = part.outputs(arrays, read[::order])[::order]
-        parameters |= {array_name(name, place): a for name, a in arrays.items()}
+        stride = direction.stride
+        arrays = part.next(features, read[::stride])
+        outputs[position] = part.outputs(arrays, read[::stride])[::stride]
+        parameters |= {array_name(name, position): a for name, a in arrays.items()}
     return Friendly(cell=cell, parameters=parameters, x=x)
 
 
@@ -261,7 +261,7 @@ def _arguments(trace: Trace) -> Iterator[list[float]]:
         for node in postorder(equation.value)
         if isinstance(node, Elementwise)
     ]
-    for values in trace.records[0, "forward"].steps:
+    for values in trace.records[FIRST].steps:
         for node in nodes:
             yield [float(v) for (v,) in trace.domain.rows(values[node])]
 

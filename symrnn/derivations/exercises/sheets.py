@@ -180,7 +180,7 @@ def exercise(
     written do not change the network.
 
     Args:
-        cell: One of ``symrnn.equations.cells.CELLS``.
+        cell: One of ``symrnn.equations.CELLS``.
         hidden: Number of units.
         inputs: Number of features of the input.
         steps: Number of steps.
@@ -347,8 +347,8 @@ def _entry(answer: Answer, digits: int) -> dict[str, Any]:
     return {
         "key": answer.key,
         "node": answer.node,
-        "layer": answer.place[0] + 1,
-        "direction": answer.place[1],
+        "layer": answer.position.layer + 1,
+        "direction": str(answer.position.direction),
         "step": answer.step,
         "unit": answer.unit,
         "places": digits,

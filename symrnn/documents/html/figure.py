@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from symrnn.documents.html.letters import plain_latex
+from symrnn.documents.html.latex_names import plain_latex
 from symrnn.documents.html.mathml import graph_words, node_words, origin_key
 from symrnn.documents.html.tags import element
 from symrnn.documents.model import Edge, Figure, Graph, Math, Node, Sign, Symbol

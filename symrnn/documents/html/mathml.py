@@ -14,7 +14,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from symrnn.documents.html.letters import FUNCTIONS, read_latex, row, with_scripts
+from symrnn.documents.html.latex_names import FUNCTIONS, read_latex, row, with_scripts
 from symrnn.documents.html.tags import element, printable
 from symrnn.documents.model import (
     Blank,

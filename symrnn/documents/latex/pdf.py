@@ -99,8 +99,10 @@ def compile_latex(
         folder = Path(name)
         (folder / "page.tex").write_text(f"{_NO_IDENTIFIER}\n{text}", encoding="utf-8")
         for _ in range(_MOST_RUNS):
+            before = _auxiliary(folder)
             log = _run(program, folder, timeout)
-            if "Rerun" not in log and "rerunfilecheck Warning" not in log:
+            # Packages name themselves "Rerun checks": what a run leaves for the next decides.
+            if "Rerun" not in log or _auxiliary(folder) == before:
                 break
         return (folder / "page.pdf").read_bytes()
 
@@ -153,6 +155,13 @@ def _run(program: str, folder: Path, timeout: float) -> str:
         )
     log = folder / "page.log"
     return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+
+
+def _auxiliary(folder: Path) -> dict[str, bytes]:
+    """Return what one run of TeX leaves for the next."""
+    kept = {".pdf", ".log", ".tex"}
+    files = [path for path in folder.iterdir() if path.suffix not in kept]
+    return {path.name: path.read_bytes() for path in files}
 
 
 def _environment() -> dict[str, str]:

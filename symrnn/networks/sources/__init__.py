@@ -54,7 +54,7 @@ def load(
 
         prefix: Which part to load: ``"encoder.lstm"``, or ``"enc_"`` for ``enc_w_ih``.
             Needed where there are several.
-        cell: One of ``symrnn.equations.cells.CELLS``, or a `Cell`, whose ``stacking`` then names
+        cell: One of ``symrnn.equations.CELLS``, or a `Cell`, whose ``stacking`` then names
             the arrays. Needed where the arrays fit several: an RNN of tanh or relu.
             Arrays with three gates are taken for torch's GRU.
         batch_first: Whether batched inputs are (batch, time, features).

@@ -24,15 +24,21 @@ from typing import Any, NoReturn
 import numpy as np
 from flint import fmpq
 
-from symrnn.equations.cells import CELLS, find_cell
+from symrnn.equations.cells import CELLS, Cell, find_cell
 from symrnn.errors import SourceError, UnsupportedError
-from symrnn.networks.network import Network, Place, array_name
+from symrnn.networks.network import Network, Position, array_name
 from symrnn.networks.sources.options import Options, require_package
 from symrnn.networks.sources.state_dicts import read_arrays
 from symrnn.numerics.exact import Exact, to_fraction
 from symrnn.numerics.formats import find_format, nearest_float
 
-__all__ = ["is_torch_module", "load_module", "recurrent_module", "to_torch"]
+__all__ = [
+    "is_torch_module",
+    "load_module",
+    "recurrent_module",
+    "to_torch",
+    "torch_class",
+]
 
 
 LAYER_CLASSES = ("RNN", "LSTM", "GRU")
@@ -296,6 +302,11 @@ def _require_repeatable(first: dict[str, Any], second: dict[str, Any]) -> None:
 _CLASSES = {"rnn_tanh": "RNN", "rnn_relu": "RNN", "lstm": "LSTM", "gru": "GRU"}
 
 
+def torch_class(cell: Cell) -> str | None:
+    """Return the name of torch's layer for a cell, ``"LSTM"``; ``None`` if it has none."""
+    return _CLASSES.get(cell.family or "")
+
+
 def to_torch(net: Network, dtype: str | None = None) -> Any:
     """Build the torch module that computes what a network says.
 
@@ -339,10 +350,10 @@ def to_torch(net: Network, dtype: str | None = None) -> Any:
                 **options,
             )
     state = {
-        array_name(array, place, single_step=net.single_step): torch.from_numpy(
-            _rounded(_stack(net, place, members), target)
+        array_name(array, position, single_step=net.single_step): torch.from_numpy(
+            _rounded(_stack(net, position, members), target)
         ).to(options["dtype"])
-        for place in net.places
+        for position in net.positions
         for array, members in net.cell.stacking.items()
     }
     module.load_state_dict(
@@ -365,8 +376,8 @@ def _find(net: Network) -> tuple[str, bool]:
     )
 
 
-def _stack(net: Network, place: Place, members: tuple[str, ...]) -> Exact:
-    return np.concatenate([net.parameters[place][member] for member in members])
+def _stack(net: Network, position: Position, members: tuple[str, ...]) -> Exact:
+    return np.concatenate([net.parameters[position][member] for member in members])
 
 
 def _rounded(values: Exact, dtype: str) -> np.ndarray[Any, np.dtype[np.float64]]:

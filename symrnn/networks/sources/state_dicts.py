@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Mappings of arrays under torch's names: state_dicts, and what files are read into.
 
-A name is a prefix, the name of an array, and for a sequence layer its place:
+A name is a prefix, the name of an array, and for a sequence layer its position:
 ``encoder.lstm.`` ``weight_ih`` ``_l0_reverse``. Names with the same prefix are a group;
 a network is one group. Arrays of any kind are copied exactly, with the float format they
 came in.
@@ -45,7 +45,7 @@ _Names = tuple[str, ...] | None
 _SEPARATORS = "._/"
 
 
-_PLACE = r"_l\d+(?:_reverse)?"
+_POSITION = r"_l\d+(?:_reverse)?"
 
 
 _LOOKS_RECURRENT = re.compile(r"(weight|bias|w|b)_[ih][a-z]*(_.*)?|.*_l\d+.*")
@@ -104,7 +104,7 @@ def _pattern(arrays: _Names) -> re.Pattern[str]:
     names = sorted(arrays or (*ARRAYS, *SYNONYMS), key=len, reverse=True)
     return re.compile(
         rf"(?P<prefix>|.*?[{_SEPARATORS}])(?P<p>parametrizations\.)?"
-        rf"(?P<array>{'|'.join(map(re.escape, names))})(?P<place>{_PLACE})?"
+        rf"(?P<array>{'|'.join(map(re.escape, names))})(?P<position>{_POSITION})?"
         r"(?P<q>\.original\d*|_[gvu]|_orig|_mask|\.\d+\..*)?",
         re.DOTALL,
     )
@@ -123,7 +123,7 @@ def _groups(keys: Iterable[Any], arrays: _Names) -> dict[str, _Group]:
         array = match["array"]
         if arrays is None:
             array = SYNONYMS.get(array, array)
-        name = array + (match["place"] or "")
+        name = array + (match["position"] or "")
         if name in group.keys:
             raise SourceError(f"{group.keys[name]} and {key} are the same parameter")
         group.keys[name] = key
@@ -223,7 +223,7 @@ def _place_names(
     keys: Mapping[str, str], single_step: bool | None
 ) -> tuple[dict[str, str], bool]:
     """Return the names as a single-step cell's or a layer's, and which it is."""
-    placed = {name for name in keys if re.search(rf"{_PLACE}$", name)}
+    placed = {name for name in keys if re.search(rf"{_POSITION}$", name)}
     if placed and len(placed) < len(keys):
         bare = sorted(set(keys) - placed)[0]
         raise SourceError(f"{sorted(placed)[0]} names a layer, {bare} does not")

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
-from symrnn.equations.cells import input_size
 from symrnn.equations.derivatives import lower_tangent
 from symrnn.equations.language import Hadamard, Matmul
 from symrnn.equations.program import Instruction, execute
-from symrnn.networks.network import Network, Place
+from symrnn.equations.symbols import input_size
+from symrnn.networks.network import Network, Position
 from symrnn.numerics.elementary import Floats
 from symrnn.numerics.norms import spectral_norm_bound
 from symrnn.numerics.upward import TINY
@@ -48,7 +48,7 @@ class StepNorms:
 
     Args:
         net: The network.
-        place: Its layer and direction.
+        position: Its layer and direction.
         wrt: With respect to what: the names of all states, or ``("x",)``.
         scale: The factor of each state.
         enough: A bound that is as good as a smaller one; saves time where it holds.
@@ -57,7 +57,7 @@ class StepNorms:
     def __init__(
         self,
         net: Network,
-        place: Place,
+        position: Position,
         wrt: tuple[str, ...],
         scale: Mapping[str, float],
         *,
@@ -66,16 +66,16 @@ class StepNorms:
         self.states = net.cell.states
         self.scale = scale
         self._enough = enough
-        lengths = {"x": net.sizes[place][input_size], **net.state_sizes}
+        lengths = {"x": net.sizes[position][input_size], **net.state_sizes}
         self._orthogonal = lengths[wrt[-1]] if len(wrt) > 1 else 0
         self._units: UnitNorms | None = None
         self._blocks: list[_Block] = []
         with EnclosureDomain().context():
             if is_unitwise(net, wrt):
-                self._units = UnitNorms(net, place, wrt, scale, enough)
+                self._units = UnitNorms(net, position, wrt, scale, enough)
                 return
             self._blocks = [
-                _Block(net, place, name, lengths[name], scale.get(name, 1.0))
+                _Block(net, position, name, lengths[name], scale.get(name, 1.0))
                 for name in wrt
             ]
 
@@ -129,15 +129,15 @@ class _Block:
     """The derivative of the states with respect to x or to one state."""
 
     def __init__(
-        self, net: Network, place: Place, name: str, size: int, factor: float
+        self, net: Network, position: Position, name: str, size: int, factor: float
     ) -> None:
         self.states = net.state_sizes
         self.size = size
-        self._sizes = net.sizes[place]
+        self._sizes = net.sizes[position]
         self._domain = EnclosureDomain()
         self._program = program = lower_tangent(net.cell, (name,))
         self._fixed: dict[int, Any] = {
-            register: self._domain.matrix(net.parameters[place][parameter])
+            register: self._domain.matrix(net.parameters[position][parameter])
             for parameter, register in program.parameters.items()
         }
         execute(self._domain, program.once, self._fixed, self._sizes)

@@ -6,10 +6,10 @@ as one number for each sequence instead of a radius for each element.
 
 Note [Narrow arguments]
     A step starts from exact points, so the arguments of functions are as narrow as the
-    precision allows. There FLINT's own tanh, and 1/(1 + e^-x), are as good as the hulls of
-    `symrnn.equations.functions`, and enclosures like those for arguments of any width. Only where
-    they end in nothing finite, hulls are used. Parameters that are added are added up once;
-    products are of integers, those of all gates at once
+    precision allows. There the `narrow_balls` of a function's entry (FLINT's own tanh, or
+    1/(1 + e^-x)) are as good as the hulls of its `ball`, and enclosures like those for
+    arguments of any width. Only where they end in nothing finite, hulls are used. Parameters
+    that are added are added up once; products are of integers, those of all gates at once
     (`symrnn.numerics.integer_products`). What is left of a step's time is spent in FLINT.
 """
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,8 +25,8 @@ from flint import arb
 
 from symrnn.domains.ball import BallDomain, Balls
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
-from symrnn.equations.functions import FUNCTIONS, ElementwiseFunction
-from symrnn.networks.network import Place
+from symrnn.equations.functions import ElementwiseFunction
+from symrnn.networks.network import Position
 from symrnn.numerics.elementary import Floats
 from symrnn.numerics.exact import Exact
 from symrnn.numerics.integer_products import (
@@ -56,18 +56,18 @@ _NARROW = 64  # columns; wide products are few, and FLINT is good at them
 BOX = 2.0**-24
 """Half a box's width, over the largest magnitude in it (or over 1)."""
 
-Errors = dict[tuple[Place, int], list[arb]]
-"""For each place and step, one number for each sequence that is running."""
+Errors = dict[tuple[Position, int], list[arb]]
+"""For each position and step, one number for each sequence that is running."""
 
-Scales = Mapping[Place, Mapping[str, float]]
-"""For each place and state, the power of two that it is measured in."""
+Scales = Mapping[Position, Mapping[str, float]]
+"""For each position and state, the power of two that it is measured in."""
 
 
 class _Points:
     """What the two arithmetics have in common: midpoints go on, radii are written down.
 
     Attributes:
-        residuals: Bounds of ‖Sρ‖₂ by place and step.
+        residuals: Bounds of ‖Sρ‖₂ by position and step.
     """
 
     def __init__(self, scales: Scales) -> None:
@@ -142,7 +142,7 @@ class BallPoints(BallDomain, _Points):
         self._stacks: dict[tuple[_Form, ...], Slices | None] = {}
         self._groups: dict[tuple[int, int], _Group] = {}
 
-    def parameter(self, name: str, values: Exact, place: Any) -> Balls:
+    def parameter(self, name: str, values: Exact, position: Any) -> Balls:
         balls = self.matrix(values)
         if values.dtype != object:
             self._parameters[id(balls)] = balls, values
@@ -218,17 +218,16 @@ class BallPoints(BallDomain, _Points):
 
     def elementwise(self, function: ElementwiseFunction, a: Balls) -> Balls:
         """Apply FLINT's functions directly; see Note [Narrow arguments]."""
-        quick = _QUICK.get(function)
-        if quick is None:
+        if function.narrow_balls is None:
             return super().elementwise(function, a)
-        images = quick(a.flat)
+        images = function.narrow_balls(a.flat)
         if not all(map(arb.is_finite, images)):
             pairs = zip(images, a.flat, strict=True)
             images = [y if y.is_finite() else function.ball(x) for y, x in pairs]
         return Balls(a.height, a.columns, images)
 
-    def name_values(self, values: Any, place: Any, t: int) -> Any:
-        scale = self.scales[place]
+    def name_values(self, values: Any, position: Any, t: int) -> Any:
+        scale = self.scales[position]
         squares: list[arb] = []
         for state, balls in values.items():
             rads = list(map(arb.rad, balls.flat))
@@ -239,7 +238,7 @@ class BallPoints(BallDomain, _Points):
                     squares.append(total)
                 else:
                     squares[j] += total
-        self.residuals[place, t] = [s.sqrt().upper() for s in squares]
+        self.residuals[position, t] = [s.sqrt().upper() for s in squares]
         return {s: _midpoints(b) for s, b in values.items()}
 
     @staticmethod
@@ -271,21 +270,6 @@ def _midpoints(balls: Balls) -> Balls:
     return balls.map(lambda ball: ball.mid() if ball.is_finite() else arb(0))
 
 
-def _tanh(balls: list[arb]) -> list[arb]:
-    return list(map(arb.tanh, balls))
-
-
-def _sigmoid(balls: list[arb]) -> list[arb]:
-    one = arb(1)
-    return [one / (one + (-x).exp()) for x in balls]
-
-
-_QUICK: dict[ElementwiseFunction, Callable[[list[arb]], list[arb]]] = {
-    FUNCTIONS["tanh"]: _tanh,
-    FUNCTIONS["sigmoid"]: _sigmoid,
-}
-
-
 class FloatCentres(EnclosureDomain):
     """What float64 computes, points to put boxes around; radii say nothing."""
 
@@ -307,7 +291,7 @@ class FloatCentres(EnclosureDomain):
     def hstack(self, parts: Sequence[Enclosed]) -> Enclosed:
         return _bare(np.hstack([part.mid for part in parts]))
 
-    def name_values(self, values: Any, place: Any, t: int) -> Any:
+    def name_values(self, values: Any, position: Any, t: int) -> Any:
         return {
             s: m
             if (known := np.isfinite(m.mid)).all()
@@ -330,9 +314,9 @@ def _bare(values: Floats) -> Enclosed:
 class FloatPoints(EnclosureDomain, _Points):
     """Steps of float64 enclosures from exact points."""
 
-    def name_values(self, values: Any, place: Any, t: int) -> Any:
-        rads = np.vstack([m.rad * self.scales[place][s] for s, m in values.items()])
-        self.residuals[place, t] = [arb(vector_norm_bound(r)) for r in rads.T]
+    def name_values(self, values: Any, position: Any, t: int) -> Any:
+        rads = np.vstack([m.rad * self.scales[position][s] for s, m in values.items()])
+        self.residuals[position, t] = [arb(vector_norm_bound(r)) for r in rads.T]
         return {s: Enclosed(m.mid, np.zeros_like(m.mid)) for s, m in values.items()}
 
     @staticmethod
@@ -353,8 +337,8 @@ class _Known:
     def __init__(self, records: Any) -> None:
         self.records = records
 
-    def name_values(self, values: Any, place: Any, t: int) -> Any:
-        return values | self.records[place].steps[t]
+    def name_values(self, values: Any, position: Any, t: int) -> Any:
+        return values | self.records[position].steps[t]
 
 
 class BallReplay(_Known, BallDomain):

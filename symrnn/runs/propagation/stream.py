@@ -18,7 +18,7 @@ from symrnn.domains.ball import BallDomain, Balls, working_precision
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
 from symrnn.errors import ShapeError, UndecidedError, UnsupportedError
 from symrnn.networks.inputs import Inputs, read_inputs, require_int
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Network, Position
 from symrnn.networks.sources import load
 from symrnn.numerics.exact import Exact, exact_array
 from symrnn.runs.arrays import Array
@@ -144,21 +144,23 @@ class _StepDomain(BallPoints):
     """Points that go on from where the last step ended; parameters are read once."""
 
     def __init__(
-        self, precision: int, scales: Mapping[Place, Mapping[str, float]]
+        self, precision: int, scales: Mapping[Position, Mapping[str, float]]
     ) -> None:
         super().__init__(precision, scales)
-        self.states: dict[Place, dict[str, Balls]] = {}
-        self._kept: dict[tuple[Place, str], Balls] = {}
+        self.states: dict[Position, dict[str, Balls]] = {}
+        self._kept: dict[tuple[Position, str], Balls] = {}
 
-    def parameter(self, name: str, values: Exact, place: Any) -> Balls:
-        key = place, name
+    def parameter(self, name: str, values: Exact, position: Any) -> Balls:
+        key = position, name
         if key not in self._kept:
-            self._kept[key] = super().parameter(name, values, place)
+            self._kept[key] = super().parameter(name, values, position)
         return self._kept[key]
 
-    def initial(self, state: str, values: Exact, place: Any) -> Balls:
+    def initial(self, state: str, values: Exact, position: Any) -> Balls:
         return (
-            self.states[place][state] if place in self.states else self.matrix(values)
+            self.states[position][state]
+            if position in self.states
+            else self.matrix(values)
         )
 
 
@@ -167,16 +169,16 @@ class _Stream:
 
     def __init__(self, net: Network, inputs: Inputs, precision: int) -> None:
         self.net = net
-        self.errors = {place: [arb(0)] * inputs.batch for place in net.places}
+        self.errors = {position: [arb(0)] * inputs.batch for position in net.positions}
         scale = dict.fromkeys(net.cell.states, 1.0)
-        self.domain = _StepDomain(precision, dict.fromkeys(net.places, scale))
+        self.domain = _StepDomain(precision, dict.fromkeys(net.positions, scale))
         states = net.cell.states
         self.norms = {
-            place: [
-                StepNorms(net, place, wrt, scale)
-                for wrt in ([states, ("x",)] if place[0] else [states])
+            position: [
+                StepNorms(net, position, wrt, scale)
+                for wrt in ([states, ("x",)] if position.layer else [states])
             ]
-            for place in net.places
+            for position in net.positions
         }
 
     def advance(self, inputs: Inputs) -> Trace:
@@ -184,50 +186,54 @@ class _Stream:
         before = self.domain.states
         points = run(self.net, inputs, self.domain, keep="states")
         self.domain.states = {
-            p: dict(points.records[p].steps[0]) for p in self.net.places
+            p: dict(points.records[p].steps[0]) for p in self.net.positions
         }
-        records: dict[Place, Record] = {}
+        records: dict[Position, Record] = {}
         errors: list[arb] = []
         output = self.net.cell.states[0]
         with EnclosureDomain().context(), working_precision(53):
             x = EnclosureDomain().matrix(inputs.step(0))
-        for place in self.net.places:
-            start = before.get(place, points.records[place].initial)
-            errors = self._errors(place, start, x, errors)
-            states = self.domain.states[place]
+        for position in self.net.positions:
+            start = before.get(position, points.records[position].initial)
+            errors = self._errors(position, start, x, errors)
+            states = self.domain.states[position]
             x = with_rounding(self.domain.floats(states[output]))
             with self.domain.context():
                 step = {s: self.domain.widen(m, errors) for s, m in states.items()}
-            records[place] = Record([step], start, step)
-        outputs = [records[self.net.places[-1]].steps[0][output]]
+            records[position] = Record([step], start, step)
+        outputs = [records[self.net.positions[-1]].steps[0][output]]
         return Trace(
             self.net, inputs, BallDomain(self.domain.precision), records, outputs
         )
 
     def _errors(
-        self, place: Place, start: Mapping[str, Balls], x: Enclosed, below: list[arb]
+        self,
+        position: Position,
+        start: Mapping[str, Balls],
+        x: Enclosed,
+        below: list[arb],
     ) -> list[arb]:
         """Return how far each sequence is from the exact trajectory after the step."""
         centres = {s: with_rounding(self.domain.floats(m)) for s, m in start.items()}
         boxes, room = {"x": x}, []
-        if place[0]:  # the input of the lowest layer is what it is
+        if position.layer:  # the input of the lowest layer is what it is
             centres["x"] = x
         for name, (mid, _) in centres.items():
             half = box_width(mid)
             boxes[name] = Enclosed(mid, np.broadcast_to(half, mid.shape))
-            room.append((below if name == "x" else self.errors[place], half / 2))
-        norms = [n.bounds(boxes)[0] for n in self.norms[place]]
+            room.append((below if name == "x" else self.errors[position], half / 2))
+        norms = [n.bounds(boxes)[0] for n in self.norms[position]]
         errors = []
         with working_precision(53):
-            for j, residual in enumerate(self.domain.residuals[place, 0]):
+            for j, residual in enumerate(self.domain.residuals[position, 0]):
                 total = residual
                 for bounds, carried in zip(
-                    norms, (self.errors[place], below), strict=False
+                    norms, (self.errors[position], below), strict=False
                 ):
                     if carried[j] != 0:
                         total += arb(float(bounds[j])) * carried[j]
                 inside = all(e[j] <= float(half[j]) for e, half in room)
                 fits = inside and total.is_finite()
                 errors.append(total.upper() if fits else arb("inf"))
-        self.errors[place] = errors
+        self.errors[position] = errors
         return errors

@@ -18,7 +18,7 @@ given L, the precision that some accuracy needs is a sum, not a guess.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ from flint import arb
 from symrnn.domains.ball import BallDomain, working_precision
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
 from symrnn.networks.inputs import Inputs
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Network, Position
 from symrnn.numerics.elementary import Floats
 from symrnn.runs.propagation.contraction import StepNorms
 from symrnn.runs.propagation.points import (
@@ -58,12 +58,12 @@ class Plan(NamedTuple):
 
     Attributes:
         precision: In bits.
-        place: The layer and direction whose state needs most.
+        position: The layer and direction whose state needs most.
         step: Its step.
     """
 
     precision: int
-    place: Place
+    position: Position
     step: int
 
 
@@ -84,8 +84,8 @@ class Propagation:
         self.inputs = inputs
         self.offsets = np.concatenate([[0], np.cumsum(inputs.widths)])
         self._float = run(net, inputs, FloatCentres(), keep="states")
-        self._tubes = {place: _Tube(self, place) for place in net.places}
-        self.scales = {place: tube.scale for place, tube in self._tubes.items()}
+        self._tubes = {position: _Tube(self, position) for position in net.positions}
+        self.scales = {position: tube.scale for position, tube in self._tubes.items()}
         self._fit(self._float)
 
     def enclosures(self, keep: Keep) -> Trace:
@@ -125,44 +125,38 @@ class Propagation:
             absolute: bits after the point.
         """
         expected = {
-            (place, t): [arb(self._tubes[place].residual)] * width
-            for place in self.net.places
+            (position, t): [arb(self._tubes[position].residual)] * width
+            for position in self.net.positions
             for t, width in enumerate(self.inputs.widths)
         }
         errors = self._errors(expected, checked=False)
-        worst = Plan(goal, self.net.places[0], 0)
-        for (place, t), row in errors.items():
-            states = self._float.records[place].steps[t]
+        worst = Plan(goal, self.net.positions[0], 0)
+        for (position, t), row in errors.items():
+            states = self._float.records[position].steps[t]
             for j, error in enumerate(row):
                 lost = 53 + _log2(error)
                 if not math.isfinite(lost):
                     continue
                 room = 4 - math.log2(BOX)
-                if self._shown(place, t):
+                if self._shown(position, t):
                     small = 0.0 if absolute else self._smallest(states, j)
                     room = max(room, goal - small)
                 if lost + room > worst.precision:
-                    worst = Plan(math.ceil(lost + room), place, t)
+                    worst = Plan(math.ceil(lost + room), position, t)
         return worst
 
     # --- the recursion ---
 
-    def _shown(self, place: Place, t: int) -> bool:
+    def _shown(self, position: Position, t: int) -> bool:
         """Whether a step's states are results: the last layer's, and the last states."""
-        layer, direction = place
-        end = 0 if direction == "reverse" else len(self.inputs.widths) - 1
-        return layer == self.net.num_layers - 1 or t == end
+        end = position.direction.end(len(self.inputs.widths))
+        return position.layer == self.net.num_layers - 1 or t == end
 
     @staticmethod
     def _smallest(states: Mapping[str, Enclosed], j: int) -> float:
         column = np.concatenate([np.abs(m.mid[:, j]) for m in states.values()])
         column = column[column > 0]
         return math.log2(column.min()) if column.size else 0.0
-
-    def order(self, place: Place) -> Iterator[int]:
-        """Yield the steps in the order in which a place takes them."""
-        steps = range(len(self.inputs.widths))
-        return iter(reversed(steps) if place[1] == "reverse" else steps)
 
     def _errors(self, residuals: Errors, *, checked: bool) -> Errors:
         """Carry the distance to the exact trajectory from step to step.
@@ -173,31 +167,31 @@ class Propagation:
         """
         errors: Errors = {}
         with working_precision(53):  # so that errors are floats but for their exponent
-            for place in self.net.places:
-                tube = self._tubes[place]
+            for position in self.net.positions:
+                tube = self._tubes[position]
                 current = [arb(0)] * self.inputs.batch
-                for t in self.order(place):
+                for t in position.direction.order(len(self.inputs.widths)):
                     row = []
-                    for j, residual in enumerate(residuals[place, t]):
+                    for j, residual in enumerate(residuals[position, t]):
                         k = int(self.offsets[t]) + j
-                        below = self._below(errors, place[0], t, j)
+                        below = self._below(errors, position.layer, t, j)
                         error = residual + tube.carried(k, current[j], below, checked)
                         current[j] = error.upper() if error.is_finite() else arb("inf")
                         row.append(current[j])
-                    errors[place, t] = row
+                    errors[position, t] = row
         return errors
 
     def _below(self, errors: Errors, layer: int, t: int, j: int) -> arb:
         """Return the error of a layer's input; outputs are not scaled."""
         if layer == 0:
             return arb(0)
-        parts = [errors[(layer - 1, d), t][j] for d in self.net.directions]
+        parts = [errors[below, t][j] for below in self.net.layer(layer - 1)]
         return parts[0] if len(parts) == 1 else sum_of_squares(parts).sqrt().upper()
 
     def _fit(self, points: Trace) -> None:
         """Make sure that the boxes are around these points."""
-        for place in self.net.places:
-            self._tubes[place].fit(points)
+        for position in self.net.positions:
+            self._tubes[position].fit(points)
 
     def _widened(self, points: Trace, domain: Any) -> Trace:
         """Return the trace of enclosures around a run of points."""
@@ -205,8 +199,10 @@ class Propagation:
         errors = self._errors(run_domain.residuals, checked=True)
         records = {}
         with domain.context():
-            for place, record in points.records.items():
-                records[place] = self._widen_record(place, record, errors, run_domain)
+            for position, record in points.records.items():
+                records[position] = self._widen_record(
+                    position, record, errors, run_domain
+                )
             last = self.net.num_layers - 1
             return Trace(
                 self.net,
@@ -217,9 +213,9 @@ class Propagation:
             )
 
     def _widen_record(
-        self, place: Place, record: Record, errors: Errors, domain: Any
+        self, position: Position, record: Record, errors: Errors, domain: Any
     ) -> Record:
-        tube = self._tubes[place]
+        tube = self._tubes[position]
 
         def widen(states: Mapping[str, Any], columns: Sequence[int]) -> dict[str, Any]:
             radii = [row[k] for k in columns]
@@ -230,19 +226,19 @@ class Propagation:
                 for s, m in states.items()
             }
 
-        row = [e for t in range(len(record.steps)) for e in errors[place, t]]
+        row = [e for t in range(len(record.steps)) for e in errors[position, t]]
         spans = zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
         steps = [
             widen(m, range(*span)) for m, span in zip(record.steps, spans, strict=True)
         ]
         lengths = sorted(self.inputs.lengths, reverse=True)
-        ends = [0 if place[1] == "reverse" else n - 1 for n in lengths]
+        ends = [position.direction.end(n) for n in lengths]
         last = [int(self.offsets[end]) + j for j, end in enumerate(ends)]
         return Record(steps, record.initial, widen(record.final, last))
 
 
 class _Tube:
-    """Boxes around the points of one place, and the norms of the derivatives over them.
+    """Boxes around the points of one position, and the norms of the derivatives over them.
 
     Columns are the steps, and in each the sequences that are running.
 
@@ -253,18 +249,22 @@ class _Tube:
         residual: What a step in float64 loses, on a few samples.
     """
 
-    def __init__(self, runs: Propagation, place: Place) -> None:
+    def __init__(self, runs: Propagation, position: Position) -> None:
         self.runs = runs
-        self.place = place
+        self.position = position
         self.net = runs.net
         self.centres: dict[str, Floats] = {}
         self.half: dict[str, Floats] = {}
         points = self._points(runs._float)
         self.scale = self._choose_scale(points)
         states = self.net.cell.states
-        self.norms = StepNorms(self.net, place, states, self.scale, enough=runs.enough)
+        self.norms = StepNorms(
+            self.net, position, states, self.scale, enough=runs.enough
+        )
         self.from_below = (
-            StepNorms(self.net, place, ("x",), self.scale) if place[0] else None
+            StepNorms(self.net, position, ("x",), self.scale)
+            if position.layer
+            else None
         )
         count = int(runs.offsets[-1])
         self.growth, self.gain = np.full(count, np.inf), np.full(count, np.inf)
@@ -313,7 +313,7 @@ class _Tube:
         for name, values in points.items():
             mid = self.centres[name][:, columns]
             rad = np.broadcast_to(self.half[name][columns], mid.shape)
-            if name == "x" and self.place[0] == 0:  # the input is what it is
+            if name == "x" and self.position.layer == 0:  # the input is what it is
                 rad = values.rad[:, columns]
             boxes[name] = Enclosed(mid, rad)
         self.growth[columns], after = self.norms.bounds(boxes)
@@ -324,16 +324,16 @@ class _Tube:
 
     def _points(self, trace: Trace) -> dict[str, Enclosed]:
         """Return what each column's step starts from, as floats within radii."""
-        net, inputs, record = self.net, trace.inputs, trace.records[self.place]
+        net, inputs, record = self.net, trace.inputs, trace.records[self.position]
         domain: Any = trace.domain
         plain = EnclosureDomain()
-        layer = self.place[0]
+        layer = self.position.layer
         points = {}
         with plain.context():
             if layer == 0:
                 xs = [plain.matrix(inputs.step(t)) for t in range(len(inputs.widths))]
             else:
-                below = [trace.records[layer - 1, d].steps for d in net.directions]
+                below = [trace.records[p].steps for p in net.layer(layer - 1)]
                 output = net.cell.states[0]
                 xs = [
                     plain.vstack(
@@ -342,7 +342,7 @@ class _Tube:
                     for steps in zip(*below, strict=True)
                 ]
             points["x"] = plain.hstack(xs)
-            index = net.places.index(self.place)
+            index = net.positions.index(self.position)
             for state, size in net.state_sizes.items():
                 start = plain.matrix(inputs.initial(state, index, size))
                 steps = [with_rounding(domain.floats(s[state])) for s in record.steps]
@@ -354,14 +354,11 @@ class _Tube:
     def _before(self, t: int, steps: Sequence[Enclosed], start: Enclosed) -> Enclosed:
         """Return the states that step t starts from."""
         widths = self.runs.inputs.widths
-        if self.place[1] == "reverse":
-            going = (
-                steps[t + 1]
-                if t + 1 < len(steps)
-                else Enclosed(start.mid[:, :0], start.rad[:, :0])
-            )
+        before = self.position.direction.before(t)
+        if 0 <= before < len(steps):
+            going = steps[before]
         else:
-            going = steps[t - 1] if t else start
+            going = Enclosed(start.mid[:, :0], start.rad[:, :0])
         going = Enclosed(going.mid[:, : widths[t]], going.rad[:, : widths[t]])
         there = going.mid.shape[1]
         joining = Enclosed(
@@ -393,7 +390,7 @@ class _Tube:
 
             def growth(factor: float, state: str = state) -> float:
                 tried = scale | {state: factor}
-                norms = StepNorms(self.net, self.place, states, tried)
+                norms = StepNorms(self.net, self.position, states, tried)
                 return float(np.sum(np.log(norms.bounds(at)[0] + 1e-300)))
 
             scale[state] = _descend(growth)

@@ -44,12 +44,12 @@ from typing import NamedTuple
 import numpy as np
 
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
-from symrnn.equations.cells import input_size
 from symrnn.equations.derivatives import TangentProgram, lower_tangent
 from symrnn.equations.language import Add, Hadamard, Matmul, Neg
 from symrnn.equations.program import Instruction, execute
+from symrnn.equations.symbols import input_size
 from symrnn.errors import EquationError
-from symrnn.networks.network import Network, Place
+from symrnn.networks.network import Network, Position
 from symrnn.numerics.elementary import Floats
 from symrnn.numerics.norms import frobenius_bound, spectral_norm_bound
 from symrnn.numerics.upward import TINY, UNIT, gamma
@@ -235,7 +235,7 @@ class UnitNorms:
 
     Args:
         net: The network.
-        place: Its layer and direction.
+        position: Its layer and direction.
         wrt: With respect to what.
         scale: The factor of each state.
         enough: A bound that is as good as a smaller one; 0 for the best.
@@ -244,7 +244,7 @@ class UnitNorms:
     def __init__(
         self,
         net: Network,
-        place: Place,
+        position: Position,
         wrt: tuple[str, ...],
         scale: Mapping[str, float],
         enough: float,
@@ -253,11 +253,11 @@ class UnitNorms:
         self.scale = scale
         self.enough = enough
         self._size = net.state_sizes[self.states[0]]
-        self._sizes = net.sizes[place]
+        self._sizes = net.sizes[position]
         self._domain = EnclosureDomain()
         self._program = program = lower_tangent(net.cell, wrt)
         self._fixed = {
-            register: self._domain.matrix(net.parameters[place][name])
+            register: self._domain.matrix(net.parameters[position][name])
             for name, register in program.parameters.items()
         }
         execute(self._domain, program.once, self._fixed, self._sizes)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from symrnn.domains.activation_errors import BINADES, assumed_errors
-from symrnn.domains.floating_sets import NARROW, narrow_image
+from symrnn.domains.rounding_sets import NARROW, narrow_image
 from symrnn.numerics.elementary import sigmoid_enclosure, tanh_enclosure
 from symrnn.numerics.formats import FORMATS
 

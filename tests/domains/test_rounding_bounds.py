@@ -11,8 +11,8 @@ from hypothesis.extra.numpy import arrays
 
 import symrnn
 from symrnn.audits import judging
-from symrnn.domains.floating import left_sizes, right_sizes
-from symrnn.domains.floating_sets import Floating
+from symrnn.domains.rounding_bounds import left_sizes, right_sizes
+from symrnn.domains.rounding_sets import Floating
 from tests.require import require_module
 
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from flint import fmpq
 
-from symrnn.kernels.measuring import (
-    RELEVANT,
+from symrnn.kernels.error_profiles import (
     Tally,
     Value,
     arguments_of,
@@ -79,7 +78,7 @@ def test_float32_arguments_are_all_of_a_relevant_binade():
 
 
 @pytest.mark.parametrize("name", ["float32", "float64"])
-@pytest.mark.parametrize("function", list(RELEVANT))
+@pytest.mark.parametrize("function", ["tanh", "sigmoid"])
 def test_samples_have_both_ends_of_each_binade(name, function):
     """The first and the last number of every binade, of both signs."""
     target = FORMATS[name]

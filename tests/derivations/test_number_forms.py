@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import symrnn
 from symrnn.derivations.exactness import KnownRationals
-from symrnn.derivations.forms import Element, write_numbers
+from symrnn.derivations.number_forms import Element, write_numbers
 from symrnn.derivations.options import Options
 from symrnn.documents.latex.math import math
 from symrnn.documents.model import Number

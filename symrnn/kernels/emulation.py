@@ -83,7 +83,7 @@ def emulate(
 
     Args:
         net: The network; parameters are rounded to `format` first.
-        inputs: From `symrnn.networks.inputs.read_inputs`; rounded likewise.
+        inputs: From `symrnn.kernels.read_inputs`; rounded likewise.
         format: ``"bfloat16"``, ``"float8_e4m3fn"``, ``"p11e5"``, a `FloatFormat`, …
         schedule: The order of operations; by default torch's on a processor with all
             instructions that oneDNN makes use of, whatever this one has, for the cells

@@ -1,30 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
 r"""Sets of numbers that a float program may hold, and polynomials of them.
 
-`symrnn.domains.floating` gives them their meaning; its notes define the words. `image` is
+`symrnn.domains.rounding_bounds` gives them their meaning; its notes define the words. `image` is
 what a library may return for functions of balls, `narrow_image` the same in few passes.
 
 Note [Narrow balls]
-    For |d| <= r <= 1/4, |f(m + d) - f(m)| <= |f'(m)| r (1 + b r) with b = 3/2 for tanh
-    and 3/4 for sigmoid (`symrnn.numerics.elementary`, whose ``1 + 16·2^-53`` in place of 1 makes
-    the computed |f'| an upper bound). Where no radius is above R, the last factor is one
-    number, 1 + bR.
+    For |d| <= r <= 1/4, |f(m + d) - f(m)| <= |f'(m)| r (1 + b r) with the bend b of
+    `symrnn.numerics.elementary.FirstOrder`, whose |f'| is an upper bound. Where no radius is
+    above R, the last factor is one number, 1 + bR.
 
 Note [The value's own error]
     In formats of up to 24 bits, the error of the float64 value is not worth passes of its
-    own. It is at most e·|v|, e = 6.1·2^-53, but for 16·2^-1074, and so less than
-    e·2^p + 2^-900 ulps of the format. Library errors are taken to be `LEAST` ulps at
-    least, so a factor of 1 + (e·2^p + 2^-900)/LEAST on them covers it: 1.001 in float32.
-    2^-46 more covers the roundings of the sums.
+    own. It is at most e·|v|, e the function's relative error (6.1·2^-53 for tanh and
+    sigmoid), but for 16·2^-1074, and so less than e·2^p + 2^-900 ulps of the format. Library
+    errors are taken to be `LEAST` ulps at least, so a factor of 1 + (e·2^p + 2^-900)/LEAST on
+    them covers it: 1.001 in float32. 2^-46 more covers the roundings of the sums.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,9 +31,7 @@ import numpy.typing as npt
 from symrnn.domains.activation_errors import LEAST, ActivationErrors
 from symrnn.domains.enclosure import Enclosed, EnclosureDomain
 from symrnn.domains.function_slopes import slope
-from symrnn.equations.functions import ElementwiseFunction
-from symrnn.numerics.elementary import RELATIVE_ERROR, sigmoid_values, tanh_values
-from symrnn.numerics.upward import UNIT
+from symrnn.equations.functions import FUNCTIONS, ElementwiseFunction
 
 __all__ = [
     "INFLATE",
@@ -225,21 +222,7 @@ NARROW = 2.0**-8
 _BLOCK = 1 << 15  # elements: half a dozen arrays of them fit into a second-level cache
 
 
-_ABOVE_ONE = 1 + 16 * UNIT
-
-
 _INFLATE = 1 + 2.0**-46
-
-
-class _Function(NamedTuple):
-    values: Callable[[Floats, Floats], bool]
-    bend: float  # b of Note [Narrow balls]
-
-
-_FUNCTIONS = {
-    "tanh": _Function(tanh_values, 1.5),
-    "sigmoid": _Function(sigmoid_values, 0.75),
-}
 
 
 def image(
@@ -307,7 +290,7 @@ def _flat(function: Any, *arrays: Floats) -> Any:
 def narrow_image(
     mid: Floats, rad: Floats, errors: ActivationErrors
 ) -> tuple[Floats, Floats] | None:
-    """Return the values of tanh or sigmoid, and how far from them a library may be.
+    """Return the values of a function, and how far from them a library may be.
 
     Args:
         mid: Midpoints, C-contiguous.
@@ -317,8 +300,8 @@ def narrow_image(
     Returns:
         ``(value, radius)`` in the same shape: what the library returns for any argument
         within `rad` of `mid` is within radius of value. ``None`` where that takes more
-        care: for other functions, for formats of more than 24 bits, and where a ball is
-        not narrow or not finite.
+        care: for a function whose entry has no `first_order`, for formats of more than
+        24 bits, and where a ball is not narrow or not finite.
 
     >>> from symrnn.domains.activation_errors import assumed_errors
     >>> from symrnn.numerics.formats import FORMATS
@@ -328,26 +311,22 @@ def narrow_image(
     ([0.0, 0.761594], True)
     """
     precision = errors.format.precision
-    function = _FUNCTIONS.get(errors.function)
-    if function is None or precision > 24 or not mid.size:
+    function = FUNCTIONS.get(errors.function)
+    order = None if function is None else function.first_order
+    if order is None or precision > 24 or not mid.size:
         return None
     widest = float(rad.max())
     if not widest <= NARROW:
         return None
-    scale = 1 + RELATIVE_ERROR * 2.0**precision / LEAST + 2.0**-45
-    growth = (1 + function.bend * widest) * _INFLATE
+    scale = 1 + order.relative_error * 2.0**precision / LEAST + 2.0**-45
+    growth = (1 + order.bend * widest) * _INFLATE
     value, radius = np.empty_like(mid), np.empty_like(mid)
     flat = [array.reshape(-1) for array in (mid, rad, value, radius)]
     for start in range(0, mid.size, _BLOCK):
         m, r, v, image = (array[start : start + _BLOCK] for array in flat)
-        if not function.values(m, v):
+        if not order.values(m, v):
             return None
-        if errors.function == "tanh":
-            np.multiply(v, v, out=image)
-            np.subtract(_ABOVE_ONE, image, out=image)
-        else:
-            np.subtract(_ABOVE_ONE, v, out=image)
-            image *= v
+        order.slope(v, image)
         image *= r
         image *= growth
         most = np.abs(v)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from symrnn.domains.activation_errors import (
     Provenance,
     nearly_subnormal,
 )
-from symrnn.equations.functions import FUNCTIONS
+from symrnn.equations.functions import FUNCTIONS, ElementwiseFunction
 from symrnn.errors import SourceError, UnsupportedError
 from symrnn.kernels.activation_cache import (
     find_errors,
@@ -34,7 +35,7 @@ from symrnn.kernels.activation_cache import (
     save_errors,
 )
 from symrnn.kernels.environment import Environment, environment_of, kernels_of
-from symrnn.kernels.measuring import Compute, Tally, count_arguments, measure
+from symrnn.kernels.error_profiles import Compute, Tally, count_arguments, measure
 from symrnn.networks.sources.options import require_package
 from symrnn.numerics.formats import FORMATS, FloatFormat, find_format
 
@@ -42,20 +43,36 @@ __all__ = ["calibrate"]
 
 Progress = Callable[[str, int, int], object]
 
-_TORCH_FUNCTIONS = ("tanh", "sigmoid")
 _UNITS = 17  # of an LSTM: a vector register and one more
 _SATURATED = 60.0  # tanh and sigmoid of it are 1 in every format
+
+_QUANTITIES: dict[str, dict[str, tuple[str, dict[str, float], str]]] = {
+    "tanh": {
+        "gate g": ("g", {"i": _SATURATED, "f": 0.0, "o": 0.0}, "c"),
+        "cell state": (
+            "c",
+            {"i": 0.0, "f": _SATURATED, "g": 0.0, "o": _SATURATED},
+            "h",
+        ),
+    },
+    "sigmoid": {
+        "gate i": ("i", {"f": 0.0, "g": _SATURATED, "o": 0.0}, "c"),
+        "gate o": ("o", {"i": _SATURATED, "f": 0.0, "g": _SATURATED}, "h"),
+    },
+}
+"""The functions of torch's LSTM layer, and where they show: which gate reads the arguments,
+the values of the others, which result shows it."""
 
 
 def calibrate(
     activation: Callable[[Any], Any] | None = None,
     *,
-    functions: str | Sequence[str] = _TORCH_FUNCTIONS,
+    functions: str | Sequence[str] = tuple(_QUANTITIES),
     formats: str | Sequence[str] = tuple(FORMATS),
     exhaustive: bool = True,
     progress: Progress | None = None,
 ) -> list[ActivationErrors]:
-    """Measure torch's tanh and sigmoid, or a function of yours, and return the errors.
+    """Measure torch's functions, or one of yours, and return the errors.
 
     All arguments of a 16-bit format are tried, and all of float32 for which the function
     has to be computed; float64 is sampled. Of torch, each kernel that computes the
@@ -67,8 +84,9 @@ def calibrate(
         activation: A function to measure instead of torch's. It is called, by several
             threads, with a one-dimensional NumPy array of the format (for bfloat16: of
             float32 that hold bfloat16 numbers), and returns as many results.
-        functions: What to measure, ``"tanh"`` and ``"sigmoid"``; for `activation` the
-            name of the one registered function that it should be.
+        functions: What to measure, by the names of registered functions: ``"tanh"`` and
+            ``"sigmoid"``, and what else torch has by its entry; for `activation` the one
+            that it should be.
         formats: Names of float formats, all four by default.
         exhaustive: Whether to try all float32 arguments that matter; else one in 61.
         progress: Called with the name of what is measured, the number of arguments that
@@ -189,15 +207,14 @@ def _calibrate_torch(
 ) -> Iterator[ActivationErrors]:
     require_package("torch", "torch", "to measure its activations")
     for name in functions:
-        if name not in _TORCH_FUNCTIONS:
-            raise UnsupportedError(f"torch's {name} needs no measuring: it is exact")
+        _require_measurable(FUNCTIONS[name])
     make_cache()  # before minutes of measuring, not after
     # float32 comes first: oneDNN's figures for 16 bits are made of it.
     order = sorted(targets, key=lambda target: target.precision != 24)
     found: dict[tuple[str, str, str], ActivationErrors] = {}
     for target in order:
         for function in functions:
-            for kernel in kernels_of(target):
+            for kernel in _kernels(function, target):
                 errors = _measure_torch(function, target, kernel, exhaustive, progress)
                 if kernel == "lstm/onednn" and target.precision < 24:
                     single = found.get((function, "float32", kernel))
@@ -205,10 +222,28 @@ def _calibrate_torch(
                 found[function, target.name, kernel] = errors
     for target in targets:
         for function in functions:
-            for kernel in kernels_of(target):
+            for kernel in _kernels(function, target):
                 errors = found[function, target.name, kernel]
                 save_errors(errors)
                 yield errors
+
+
+def _require_measurable(function: ElementwiseFunction) -> None:
+    if not function.rounds:
+        raise UnsupportedError(
+            f"torch's {function.name} needs no measuring: it is exact"
+        )
+    if function.torch is None:
+        raise UnsupportedError(
+            f"torch has no {function.name} to measure; give a function of yours as "
+            "activation="
+        )
+
+
+def _kernels(function: str, target: FloatFormat) -> tuple[str, ...]:
+    """Return the kernels of torch that compute a function."""
+    layer = function in _QUANTITIES
+    return tuple(k for k in kernels_of(target) if layer or k == "elementwise")
 
 
 def _measure_torch(
@@ -281,7 +316,9 @@ def _single_errors(
 def _elementwise_paths(function: str, target: FloatFormat) -> dict[str, Compute]:
     import torch
 
-    apply = getattr(torch, function)
+    spelling = FUNCTIONS[function].torch
+    assert spelling is not None
+    apply = attrgetter(spelling.removeprefix("torch."))(torch)
 
     def vector(x: Floats) -> Floats:
         return _numbers(apply(_tensor(x, target)))
@@ -294,23 +331,6 @@ def _elementwise_paths(function: str, target: FloatFormat) -> dict[str, Compute]
         return _numbers(apply(rows[:, :3])).reshape(-1)[: x.size]
 
     return {"vector": vector, "tail": tail}
-
-
-# Which gate reads the arguments, the values of the others, which result shows it.
-_QUANTITIES: dict[str, dict[str, tuple[str, dict[str, float], str]]] = {
-    "sigmoid": {
-        "gate i": ("i", {"f": 0.0, "g": _SATURATED, "o": 0.0}, "c"),
-        "gate o": ("o", {"i": _SATURATED, "f": 0.0, "g": _SATURATED}, "h"),
-    },
-    "tanh": {
-        "gate g": ("g", {"i": _SATURATED, "f": 0.0, "o": 0.0}, "c"),
-        "cell state": (
-            "c",
-            {"i": 0.0, "f": _SATURATED, "g": 0.0, "o": _SATURATED},
-            "h",
-        ),
-    },
-}
 
 
 def _layer_paths(function: str, target: FloatFormat) -> dict[str, Compute]:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """torch's kernels are told apart and measured on their own paths; figures reach the audit."""
 
+import inspect
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -10,17 +12,29 @@ from click.testing import CliRunner
 
 import symrnn
 from symrnn.cli import main
+from symrnn.cli.calibrate import calibrate as command
 from symrnn.domains.activation_errors import assumed_errors
 from symrnn.errors import SourceError, UnsupportedError
 from symrnn.kernels.activation_cache import find_errors, save_errors
-from symrnn.kernels.calibrate import _elementwise_paths, _environment, _layer_paths
+from symrnn.kernels.calibration import _elementwise_paths, _environment, _layer_paths
 from symrnn.kernels.environment import kernels_of, layer_kernel, onednn_enabled
-from symrnn.kernels.measuring import reference_of
+from symrnn.kernels.error_profiles import reference_of
 from symrnn.numerics.formats import FORMATS
 from tests.require import flushed_subnormals, lack
 
 FLOAT32 = FORMATS["float32"]
 ARGUMENTS = np.random.default_rng(7).normal(size=5000).astype(np.float32) * 8.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_where_little_happens():
+    """Take less of the float32 numbers for which a function is its argument, or constant.
+
+    They are most of all numbers that are tried, and no test is about them.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[reference_of.__module__], "_SPARSE", 509 * 16)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +44,7 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory):
+def measured(tmp_path_factory, few_where_little_happens):
     """What a quick calibration of everything finds."""
     pytest.importorskip("torch")
     with pytest.MonkeyPatch.context() as patch:
@@ -165,9 +179,8 @@ def test_bfloat16_sigmoid_is_24_ulps_off_where_the_exponential_overflows(
 ):
     """At -89: e^89 is beyond float32, so torch has 0 for a subnormal number."""
     assert torch.sigmoid(torch.tensor(-89.0, dtype=torch.bfloat16)).item() == 0.0
-    [errors, *_] = symrnn.calibrate(
-        functions="sigmoid", formats="bfloat16", exhaustive=False
-    )
+    wanted = ("sigmoid", FORMATS["bfloat16"], "elementwise")
+    [errors] = [e for e in measured if (e.function, e.format, e.kernel) == wanted]
     assert errors.peak < 0.51
     assert float.fromhex(errors.worst_underflow.argument) == -89.0
     exact = math.exp(-89) / (1 + math.exp(-89))
@@ -314,6 +327,14 @@ def test_command_prints_a_table_and_keeps_the_figures(torch, cache):
     assert len(list((cache / "activations").glob("tanh-float16-*.json"))) == len(
         kernels
     )
+
+
+def test_command_offers_what_is_measured_by_default():
+    """The help cannot ask the library, which takes seconds to import."""
+    defaults = inspect.signature(symrnn.calibrate).parameters
+    offered = {option.name: option.type for option in command.params}
+    for name in ("functions", "formats"):
+        assert set(defaults[name].default) == set(offered[name].choices)
 
 
 @pytest.mark.torch_bits

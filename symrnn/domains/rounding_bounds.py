@@ -63,7 +63,7 @@ import numpy.typing as npt
 
 from symrnn.domains.activation_errors import ActivationErrors, assumed_errors
 from symrnn.domains.enclosure import EnclosureDomain
-from symrnn.domains.floating_sets import (
+from symrnn.domains.rounding_sets import (
     INFLATE,
     Floating,
     atoms_of,
@@ -141,7 +141,9 @@ class FloatingDomain(Domain[Floating]):
         found = EnclosureDomain().matrix(values)
         return self.atom(found.mid, found.rad if np.any(found.rad) else None)
 
-    def parameter(self, name: str, values: Exact, place: tuple[int, str]) -> Floating:
+    def parameter(
+        self, name: str, values: Exact, position: tuple[int, str]
+    ) -> Floating:
         """Take a parameter; the subject holds it rounded to its format."""
         value = self.matrix(values)
         if value.rad is not None or np.any(_rounded_off(value.mid, self.target)):
@@ -169,7 +171,7 @@ class FloatingDomain(Domain[Floating]):
 
         Args:
             parts: Parameters without radii, or a single one.
-            group: g of Note [Sizes in groups], `symrnn.domains.floating`.
+            group: g of Note [Sizes in groups], `symrnn.domains.rounding_bounds`.
         """
         if len(parts) == 1:
             return replace(parts[0], size=left_sizes(parts[0], group, self.rough))
@@ -309,9 +311,9 @@ class FloatingDomain(Domain[Floating]):
     def elementwise(self, function: ElementwiseFunction, a: Floating) -> Floating:
         a = self.settle(a)
         rad = np.zeros_like(a.mid) if a.rad is None else a.rad
-        errors = None if function.name == "relu" else self._errors(function)
+        errors = self._errors(function) if function.rounds else None
         mid, rad, spread = image(function, a.mid, rad, a.spread, errors)
-        if self.flushes and function.name == "relu":
+        if self.flushes and not function.rounds:
             rad = rad * INFLATE + _lost(self.target, flushes=True)
         # Nothing follows from NaN, nor from infinity: Note [Overflow].
         known = a.mid if a.rad is None else a.mid + a.rad

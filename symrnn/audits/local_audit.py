@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,17 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from symrnn.audits.departures import Departure, Judged
-from symrnn.audits.findings import Arithmetic, LayerReport, StepError
+from symrnn.audits.findings import Arithmetic, LayerReport, StepError, Unseen
 from symrnn.audits.judging import judge_steps
-from symrnn.audits.observed import Observed, count_padding, observe
-from symrnn.audits.subject import Subject
+from symrnn.audits.subject import Observed, Subject, count_padding, observe
 from symrnn.domains.activation_errors import ActivationErrors
-from symrnn.domains.floating import FloatingDomain
+from symrnn.domains.rounding_bounds import FloatingDomain
 from symrnn.equations.language import Elementwise, postorder
 from symrnn.kernels.activation_cache import find_errors
 from symrnn.kernels.environment import Environment
 from symrnn.networks.layout import Location
-from symrnn.networks.network import Network
+from symrnn.networks.network import Network, Position
 from symrnn.numerics.formats import (
     FORMATS,
     FloatFormat,
@@ -41,12 +40,14 @@ class LocalAudit:
         arithmetic: What the bounds assume.
         layers: What was judged.
         unseen: What could not be.
+        activations: The errors of elementwise functions that the bounds allow.
         padding: Number of elements beyond a sequence's length that are not 0.
     """
 
     arithmetic: Arithmetic
     layers: tuple[LayerReport, ...]
-    unseen: tuple[str, ...]
+    unseen: tuple[Unseen, ...]
+    activations: tuple[ActivationErrors, ...]
     padding: int
 
     @property
@@ -77,15 +78,17 @@ def audit_steps(
     observed = observe(net, inputs, subject.values, subject.inner)
     with _gradual_underflow(subject.environment):
         found = judge_steps(net, inputs, observed, domain, executor=executor)
+    activations = tuple(domain.activations.values())
     return LocalAudit(
         arithmetic=Arithmetic(
             format=domain.target.name,
             accumulate=domain.accumulate.name,
             flushes=domain.flushes,
-            activations=tuple(e.describe() for e in domain.activations.values()),
+            activations=tuple(errors.describe() for errors in activations),
         ),
         layers=tuple(_layer_report(judged, subject) for judged in found.values()),
-        unseen=tuple(_unseen(net, observed, found.keys())) if inputs.batch else (),
+        unseen=tuple(_unseen(net, observed, found)) if inputs.batch else (),
+        activations=activations,
         padding=count_padding(inputs, subject.values),
     )
 
@@ -150,21 +153,22 @@ def _activations(subject: Subject) -> dict[str, ActivationErrors]:
     }
 
 
-def _unseen(net: Network, observed: Observed, judged: object) -> Iterator[str]:
-    for layer, direction in net.places:
-        if (layer, direction) in judged:  # type: ignore[operator]
+def _unseen(
+    net: Network, observed: Observed, judged: Container[Position]
+) -> Iterator[Unseen]:
+    for position in net.positions:
+        if position in judged:
             continue
-        shown = (layer, direction) in observed.outputs
         why = (
             "the states of the layer below, from which it starts, are not known"
-            if shown
+            if position in observed.outputs
             else "its states are not known"
         )
-        yield f"layer {layer}, {direction}: {why}"
+        yield Unseen(position=position, why=why)
 
 
 def _layer_report(judged: Judged, subject: Subject) -> LayerReport:
-    layer, direction = judged.place
+    layer, direction = judged.position
     ratios = np.concatenate([*judged.ratios, np.empty(0, np.float32)])
     return LayerReport(
         layer=layer,
@@ -204,8 +208,8 @@ def _step_error(found: Departure | None, subject: Subject) -> StepError | None:
         location=Location(
             tensor=found.quantity,
             index=None,
-            layer=found.place[0],
-            direction=found.place[1],
+            layer=found.position.layer,
+            direction=found.position.direction,
             step=None if layout.single_step else found.step,
             batch=found.batch if layout.batched else None,
             unit=found.unit,

@@ -11,19 +11,11 @@ import pytest
 import symrnn
 from symrnn.domains.exact import ExactDomain
 from symrnn.domains.rounded import ProductOrder
-from symrnn.equations.cells import (
-    Cell,
-    find_cell,
-    gru,
-    hidden_size,
-    lstm,
-    previous,
-    quantity,
-    rnn,
-)
+from symrnn.equations.cells import Cell, find_cell, gru, lstm, rnn
 from symrnn.equations.language import add, hadamard, neg, ones, subtract
+from symrnn.equations.symbols import hidden_size, previous, quantity
 from symrnn.errors import EquationError, UnsupportedError
-from symrnn.kernels.emulate import SCHEDULES, emulate, find_schedule
+from symrnn.kernels.emulation import SCHEDULES, emulate, find_schedule
 from symrnn.kernels.schedule import Schedule, as_written
 from symrnn.kernels.torch_orders import torch_functions, torch_order
 from symrnn.networks.inputs import read_inputs

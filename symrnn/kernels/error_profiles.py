@@ -6,8 +6,9 @@ proves that the figures are upper bounds.
 
 Note [What is measured]
     A 16-bit format has so few numbers that all are arguments. Of float32, all those are
-    whose binade is in `RELEVANT`: outside of these the function is its argument or a
-    constant to within half an ulp, and every 509th argument is taken. float64 is sampled.
+    whose binade is among the `binades` of the function's entry: outside of these it is its
+    argument or a constant to within half an ulp, and every 509th argument is taken. float64
+    is sampled.
     The ends of a binade are always among the arguments: approximations fail there first.
 """
 
@@ -31,21 +32,12 @@ from symrnn.equations.functions import FUNCTIONS
 from symrnn.numerics.formats import FloatFormat
 
 __all__ = [
-    "RELEVANT",
     "Tally",
     "arguments_of",
     "count_arguments",
     "measure",
     "reference_of",
 ]
-
-RELEVANT = {"tanh": (-12, 3), "sigmoid": (-25, 6)}
-"""Exponents of the first and last binade in which a float32 function has to be computed.
-
-|tanh x - x| ≤ |x|³/3 is below half an ulp for |x| < 2^-12, and so is 1 - tanh x for x ≥ 16;
-|sigmoid x - 1/2| ≤ |x|/4 for |x| < 2^-25, and beyond 128 sigmoid is 1 or has underflowed.
-Functions that are not listed are measured like sigmoid.
-"""
 
 _BLOCK = 1 << 15  # arguments at a time in NumPy: what is written stays in cache
 _CHUNK = 1 << 18  # arguments at a time in the function that is measured
@@ -102,7 +94,7 @@ def count_arguments(
     target: FloatFormat, function: str, *, exhaustive: bool = True
 ) -> int:
     """Return how many arguments `arguments_of` yields, about; for a progress bar."""
-    low, high = RELEVANT.get(function, RELEVANT["sigmoid"])
+    low, high = FUNCTIONS[function].binades
     relevant = 2 * (high - low + 1)
     if target.precision == 53:
         widened = 2 * (_wide(function)[1] - _wide(function)[0] + 1)
@@ -114,7 +106,7 @@ def count_arguments(
 
 
 def _is_relevant(function: str, exponent: int) -> bool:
-    low, high = RELEVANT.get(function, RELEVANT["sigmoid"])
+    low, high = FUNCTIONS[function].binades
     return low <= exponent <= high
 
 
@@ -128,8 +120,8 @@ def _decode(target: FloatFormat, bits: npt.NDArray[np.int64]) -> Floats:
 
 
 def _wide(function: str) -> tuple[int, int]:
-    """Return what `RELEVANT` is for float64, with twice the digits and the exponents."""
-    low, high = RELEVANT.get(function, RELEVANT["sigmoid"])
+    """Return what `binades` are for float64, with twice the digits and the exponents."""
+    low, high = FUNCTIONS[function].binades
     return 2 * low - 4, high + 3
 
 
@@ -163,25 +155,19 @@ def reference_of(function: str, target: FloatFormat) -> Callable[[Floats], Value
     """Return a proven evaluation of a function, finer than the ulps of a format.
 
     Args:
-        function: The name of a function in `symrnn.equations.functions.FUNCTIONS`.
+        function: The name of a function in `symrnn.equations.FUNCTIONS`.
         target: The format whose ulps are to be measured.
     """
-    fast = _array_functions() if target.precision <= 24 else {}
-    if function in fast:
-        evaluate = fast[function]
+    entry = FUNCTIONS[function]
+    evaluate = entry.with_error
+    if evaluate is None or target.precision > 24:
+        return _ball_reference(entry.ball)
 
-        def enclose(x: Floats) -> Value:
-            value, error = evaluate(x)
-            return Value(value, 0.0, error)
+    def enclose(x: Floats) -> Value:
+        value, error = evaluate(x)
+        return Value(value, 0.0, error)
 
-        return enclose
-    return _ball_reference(FUNCTIONS[function].ball)
-
-
-def _array_functions() -> Mapping[str, Callable[[Floats], tuple[Floats, Floats]]]:
-    from symrnn.numerics import elementary
-
-    return {"tanh": elementary.tanh, "sigmoid": elementary.sigmoid}
+    return enclose
 
 
 def _ball_reference(ball: Callable[[Any], Any]) -> Callable[[Floats], Value]:
