@@ -8,11 +8,10 @@ JOBS ?= auto
 PYTEST := -m pytest -n $(JOBS) --dist worksteal
 # Where the demonstration leaves its files.
 DEMO_DIR ?= build/demo
-# What makes torch take the kernels of lesser processors, + for what is set together: those of
-# one with AVX2 and of one without FMA, and each library's limited alone.
-KERNELS ?= ONEDNN_MAX_CPU_ISA=AVX2+ATEN_CPU_CAPABILITY=avx2 \
-    ONEDNN_MAX_CPU_ISA=SSE41+ATEN_CPU_CAPABILITY=default \
-    ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=default
+# What makes torch take the kernels of lesser processors; + joins what is set together.
+KERNELS ?= ONEDNN_MAX_CPU_ISA=AVX2 \
+    ATEN_CPU_CAPABILITY=avx2 ATEN_CPU_CAPABILITY=default \
+    ONEDNN_MAX_CPU_ISA=AVX2+ATEN_CPU_CAPABILITY=default
 
 BIN := $(abspath $(VENV))/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt

@@ -18,12 +18,6 @@ Note [Sampled figures]
     ulp of a rounding is doubled, and is taken to be a quarter of an ulp of the format
     that is computed in at least: float32 for 16-bit formats. That this is enough is an
     assumption.
-
-Note [No FMA]
-    oneDNN computes sigmoid(a) for a < 0 from e^a = 2^n e^(a - n ln 2). Without fused
-    multiply-adds, on x86 processors older than 2013 and small ones later, n ln 2 is rounded
-    to float32: off by up to |a| 2^-24, and e^a by as much in proportion, |a| ulps at
-    most. With them, the same code is 4.7 ulps off at most.
 """
 
 from __future__ import annotations
@@ -63,7 +57,7 @@ LEAST = 2.0**-16
 _CHUNK = 1 << 15  # elements at a time: what is written between the steps stays in cache
 _USUAL = slice(1023 - 4, 1023 + 3)  # binades of most arguments: 1/16 <= |a| < 8
 _EXPONENT = np.uint64(0x7FF << 52)
-_ASSUMED = 6.0  # ulps; torch 2.13 has shown 4.7, and 68 where Note [No FMA] allows more
+_ASSUMED = 6.0  # ulps; torch 2.13 has shown 4.7, and 68 on processors without FMA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,9 +276,8 @@ def assumed_errors(
     """Return figures for a library that nobody has measured.
 
     float32 and float64: 6 ulps. 16-bit formats: a float32 function of 6 ulps, rounded
-    once. oneDNN's sigmoid is taken to be worse below -8; see Note [No FMA]. Results below
-    `nearly_subnormal` may be lost, but not in float16: float32 has them all, so they are
-    right to two ulps. What rounds nothing, as relu does, has no error.
+    once. Results below `nearly_subnormal` may be lost, but not in float16: float32 has
+    them all, so they are right to two ulps. What rounds nothing, as relu does, has no error.
 
     Args:
         function: Its name.
@@ -295,17 +288,13 @@ def assumed_errors(
     >>> assumed_errors("sigmoid", FORMATS["bfloat16"]).peak
     0.500091552734375
     """
-    profile = np.full((2, BINADES), _ASSUMED)
-    if (function, kernel) == ("sigmoid", "lstm/onednn"):
-        for exponent in range(3, 7):  # from -128 on, results are hardly normal numbers
-            profile[1, 1023 + exponent] += 2.0 ** (exponent + 1)
-    if format.precision < 24:
-        profile = 0.5 + profile * 2.0 ** (format.precision - 24)
+    half = format.precision < 24
+    ulps = 0.5 + _ASSUMED * 2.0 ** (format.precision - 24) if half else _ASSUMED
     underflow = nearly_subnormal(format)
     if format.emin > -126:
         underflow *= 2.0 ** (2 - format.precision)
     if not rounds(function):
-        profile[:], underflow = 0.0, 0.0
+        ulps = underflow = 0.0
     return ActivationErrors(
         function=function,
         format=format,
@@ -315,6 +304,6 @@ def assumed_errors(
         library=None,
         cpu=None,
         threads=None,
-        profile=profile,
+        profile=np.full((2, BINADES), ulps),
         underflow=underflow,
     )

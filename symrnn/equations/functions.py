@@ -476,7 +476,7 @@ def parabolic_slope(
 
     Args:
         enclose: An enclosure of f.
-        middle: The value where f is steepest; |f - middle| is at most 1.
+        middle: The value where f is steepest; f is nowhere further than 1 from it.
         peak: The slope there, at most 1; f' is nowhere below 0.
 
     >>> slope = parabolic_slope(FUNCTIONS["tanh"].enclose, middle=0.0, peak=1.0)

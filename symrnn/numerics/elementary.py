@@ -383,7 +383,7 @@ class FirstOrder:
     Attributes:
         values: Writes f of a one-dimensional float64 array to another; returns whether
             every element is finite. Of infinity it writes the limit, of NaN anything.
-        slope: Writes upper bounds of |f'| to an array, from what `values` wrote.
+        slope: Writes upper bounds of ``|f'|`` to an array, from what `values` wrote.
         bend: See above, at least 0.
         relative_error: Of every value, at least 0; but for `UNDERFLOW`.
 
