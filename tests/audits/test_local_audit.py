@@ -265,7 +265,7 @@ def test_an_inner_layer_is_named(torch, monkeypatch):
     wrong = make(torch, "GRU", 3, 4, num_layers=3)
     with torch.no_grad():
         wrong.bias_ih_l1[1] += 0.25
-    from symrnn.audits import local as derived
+    from symrnn.audits import local_audit as derived
     from symrnn.audits.torch_run import run_torch
 
     subject = run_torch(wrong, symrnn.load(module), sequences, None, None, grad=False)

@@ -393,14 +393,14 @@ def test_what_a_statement_rests_on_is_not_read_off_its_words(torch, monkeypatch)
 def test_figures_are_measured_or_assumed_as_they_were_found(
     torch, monkeypatch, provenance
 ):
-    from symrnn.audits import local
+    from symrnn.audits import local_audit
 
     def errors(name, format, environment, kernel):
         return replace(
             assumed_errors(name, format, kernel=kernel), provenance=provenance
         )
 
-    monkeypatch.setattr(local, "find_errors", errors)
+    monkeypatch.setattr(local_audit, "find_errors", errors)
     report = symrnn.audit(torch.nn.RNN(2, 3), torch.ones(4, 2))
     (figures,) = [one for one in report.statements if "tanh" in one.text]
     assert figures.kind == provenance.partition(" ")[0]
