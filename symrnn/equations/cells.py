@@ -34,7 +34,7 @@ MGU
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 import sympy
@@ -142,7 +142,6 @@ class Cell(Displayed):
         parameters: Iterable[Parameter],
         equations: Mapping[Quantity, MatrixExpr],
         stacking: Mapping[str, Iterable[str]] | None = None,
-        family: str | None = None,
     ) -> Cell:
         """Make a cell and check that its equations fit together.
 
@@ -156,7 +155,6 @@ class Cell(Displayed):
                 must define. The output is ``h`` if there is such a state.
             stacking: How arrays stack the parameters; by default each parameter is an
                 array of its own name.
-            family: Which of `CELLS` it is, if it is one of them.
 
         Raises:
             EquationError: A node outside the vocabulary, an undefined or doubly defined
@@ -173,7 +171,6 @@ class Cell(Displayed):
             parameters,
             lines,
             {array: tuple(members) for array, members in groups.items()},
-            family,
         )
         _check(cell)
         return cell
@@ -342,13 +339,13 @@ class _Gates:
             for array, members in self.groups.items()
         }
         stacking |= {f"weight_{p.name.removeprefix('W_')}": [p.name] for p in extra}
-        return Cell.define(
+        cell = Cell.define(
             name,
             parameters=[*parameters, *extra],
             equations=equations,
             stacking=stacking,
-            family=family,
         )
+        return replace(cell, family=family)
 
 
 @lru_cache
@@ -376,13 +373,13 @@ def rnn(nonlinearity: str = "tanh", *, bias: bool = True) -> Cell:
     affine = add(matmul(W_ih, x), b_ih, matmul(W_hh, h), b_hh)
     arrays = {"weight_ih": W_ih, "weight_hh": W_hh, "bias_ih": b_ih, "bias_hh": b_hh}
     present = {array: p for array, p in arrays.items() if p is not None}
-    return Cell.define(
+    cell = Cell.define(
         f"RNN ({nonlinearity})",
         parameters=present.values(),
         equations={quantity("h", H): activations[nonlinearity](affine)},
         stacking={array: [p.name] for array, p in present.items()},
-        family=f"rnn_{nonlinearity}",
     )
+    return replace(cell, family=f"rnn_{nonlinearity}")
 
 
 @lru_cache

@@ -35,6 +35,8 @@ class Schedule:
         accumulate: The format of operations inside an equation where numbers are stored
             in a narrower one; ``None`` rounds every operation to the format stored.
         fused: Which products are added by fused multiply-adds; see `RoundedDomain`.
+        kernel: Which code of torch computes in this order, if any does; see
+            `symrnn.kernels.layer_kernel`.
 
     Raises:
         EquationError: An equation of `order` does not equal the cell's, or has other
@@ -48,6 +50,7 @@ class Schedule:
     choose: Callable[[int, int], Products] | None = None
     accumulate: str | None = None
     fused: tuple[Fused, ...] = ()
+    kernel: str | None = None
 
     def __post_init__(self) -> None:
         _prove(self)

@@ -213,7 +213,7 @@ def torch_functions(
         row.copy_(torch.tensor(np.ascontiguousarray(x.T)))
         return np.asarray(getattr(row, name + "_")().double().numpy()).T
 
-    evaluate = by_onednn if schedule.name.startswith("onednn") else by_torch
+    evaluate = by_onednn if schedule.kernel == "lstm/onednn" else by_torch
 
     def function(name: str) -> Callable[[Floats], Floats]:
         return lambda x: evaluate(name, x)
@@ -273,6 +273,7 @@ def torch_cpu(cell: Cell) -> Schedule:
     )
     return Schedule(
         name="torch cpu",
+        kernel="elementwise",
         cell=cell,
         order=order,
         products=ProductOrder(fma=True),
@@ -397,6 +398,7 @@ def onednn(cell: Cell, *, merged: bool) -> Schedule:
     )
     return Schedule(
         name="onednn merged" if merged else "onednn",
+        kernel="lstm/onednn",
         cell=cell,
         order=order,
         products=ProductOrder(fma=True),
