@@ -255,31 +255,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """All that an audit found; a `symrnn.Report` is that, and shows and saves it.
-
-    Attributes:
-        verdict: ``"holds"``: every state that was judged is within its derived bound;
-            or, where the caller stated a tolerance, every result is within that.
-            ``"not finite"``: a parameter or input is NaN or infinite, or an output is and
-            should not be. ``"undecided"``: there are results, but not one of them, and no
-            state, has a finite limit to be held to. ``"violated"``: everything else.
-        subject: Whose outputs they are.
-        network: The network, in short.
-        dtype: The subject's float format.
-        tensors: One report for each result, against the exact values; empty where they
-            were not computed.
-        environment: What the subject ran in.
-        tolerance: What the caller allows of a result, if anything was stated.
-        arithmetic: What the derived bounds assume; ``None`` without exact values.
-        layers: The local audit: every step from its own inputs.
-        unseen: Layers that could not be judged so, and why.
-        causes: The parameters and inputs that are not finite, in words.
-        notes: What else a reader must know, such as inputs that were rounded.
-        rounded: Whether the subject saw other inputs than were given: rounded ones. Left
-            out of `Report.to_dict`; a note says it.
-        statements: What the report claims, and how well.
-        explanation: Where errors come from, as far as that was asked for.
-    """
+    """All that an audit found; a `symrnn.Report`, which says what each is, shows and saves it."""
 
     verdict: Verdict
     subject: str
