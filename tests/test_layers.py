@@ -4,7 +4,7 @@
 import ast
 import shutil
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -89,7 +89,7 @@ def violations(package: Path) -> Iterator[str]:
                 yield f"{module}:{line} imports {target}, which is not below it"
 
 
-@lru_cache(maxsize=None)
+@cache
 def parsed(source: str) -> ast.Module:
     """Parse a file once for all tests, and a copy of it with it."""
     return ast.parse(source)

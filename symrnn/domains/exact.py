@@ -156,9 +156,13 @@ def _sum(values: list[Any]) -> Any:
 
 
 def _product(x: Any, y: Any) -> Any:
-    if type(x) is fmpq and type(y) is fmpq:
-        return x * y
-    if x == 0 or y == 0:
+    # What is no fmpq is irrational, so it is not 0: SymPy need not be asked.
+    if type(x) is fmpq:
+        if type(y) is fmpq:
+            return x * y
+        if x == 0:
+            return fmpq(0)
+    elif type(y) is fmpq and y == 0:
         return fmpq(0)
     return _tidy(sympy.Mul(closed_form(x), closed_form(y)))
 
