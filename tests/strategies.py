@@ -3,7 +3,7 @@
 
 from fractions import Fraction
 
-from flint import arb, fmpq
+from flint import arb
 from hypothesis import strategies as st
 
 from symrnn.equations.cells import find_cell
@@ -33,10 +33,6 @@ def rationals() -> st.SearchStrategy[Fraction]:
         st.integers(-(10**9), 10**9),
         st.sampled_from([1, 2, 3, 7, 8, 10, 125, 9973, 2**40, 10**12]),
     )
-
-
-def to_fmpq(value: Fraction) -> fmpq:
-    return fmpq(value.numerator, value.denominator)
 
 
 @st.composite

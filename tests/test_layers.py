@@ -4,6 +4,7 @@
 import ast
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,12 @@ def violations(package: Path) -> Iterator[str]:
                 yield f"{module}:{line} imports {target}, which is not below it"
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    """Parse a file once for all tests, and a copy of it with it."""
+    return ast.parse(source)
+
+
 def _name(package: Path, path: Path) -> str:
     parts = path.relative_to(package).with_suffix("").parts
     if parts[-1] == "__init__" and len(parts) > 1:
@@ -98,7 +105,7 @@ def _name(package: Path, path: Path) -> str:
 def _imports(path: Path, module: str) -> Iterator[tuple[int, str]]:
     """Yield line and module of each import from symrnn, lazy ones included."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in _running_code(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _running_code(parsed(path.read_text(encoding="utf-8"))):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -169,7 +176,7 @@ def test_the_top_is_a_table_of_contents():
 def test_no_module_is_more_than_a_module():
     """No class is put under a module: packages are not called as functions are."""
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path.read_text(encoding="utf-8"))):
             names = [getattr(base, "attr", "") for base in getattr(node, "bases", [])]
             assert "ModuleType" not in names, path
 
@@ -289,7 +296,7 @@ def subclassed_domains(package: Path) -> set[tuple[str, str]]:
     """Return (subclass, base) for each domain under `package` that extends a concrete one."""
     bases: dict[str, list[str]] = {}
     for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
                 found = [getattr(b, "value", b) for b in node.bases]  # Domain[Balls]
                 bases[node.name] = [getattr(b, "id", "") for b in found]

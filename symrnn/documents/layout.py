@@ -312,19 +312,34 @@ def _split_before(math: Math, signs: tuple[SignName, ...]) -> list[Math]:
 
 def pack(formulas: Sequence[Math]) -> tuple[Math, ...]:
     """Put short formulas side by side, on as few lines as they fit, evenly filled."""
-    lines = _packed(formulas, LINE)
+    widths = [[_piece(piece) for piece in formula] for formula in formulas]
+    lines = _packed(widths, LINE)
     narrower = LINE
-    while narrower > 0 and len(_packed(formulas, narrower - 1)) == len(lines):
-        narrower -= 1
-    return tuple(_packed(formulas, narrower))
+    while narrower > 0 and len(narrow := _packed(widths, narrower - 1)) == len(lines):
+        narrower, lines = narrower - 1, narrow
+    return tuple(_beside(formulas[first:end]) for first, end in lines)
 
 
-def _packed(formulas: Sequence[Math], room: float) -> list[Math]:
-    lines: list[Math] = []
-    for formula in formulas:
-        gap = (Sign("comma"), Sign("quad"))
-        if lines and width((*lines[-1], *gap, *formula)) <= room:
-            lines[-1] = (*lines[-1], *gap, *formula)
+_GAP: Math = (Sign("comma"), Sign("quad"))
+
+
+def _packed(widths: Sequence[list[float]], room: float) -> list[tuple[int, int]]:
+    """Return which formulas stand on each line, from the widths of their pieces."""
+    gap = [_piece(piece) for piece in _GAP]
+    lines: list[tuple[int, int]] = []
+    line: list[float] = []
+    for number, formula in enumerate(widths):
+        longer = [*line, *gap, *formula]
+        if lines and sum(longer) <= room:
+            lines[-1], line = (lines[-1][0], number + 1), longer
         else:
-            lines.append(formula)
+            lines.append((number, number + 1))
+            line = formula
     return lines
+
+
+def _beside(formulas: Sequence[Math]) -> Math:
+    together = formulas[0]
+    for formula in formulas[1:]:
+        together = (*together, *_GAP, *formula)
+    return together

@@ -91,22 +91,30 @@ def enclose(value: Any, bits: int = 256) -> arb:
         UndecidedError: The expression holds something that has no enclosure.
     """
     with working_precision(bits):
-        return _enclose(closed_form(value), {})
+        return _enclose(closed_form(value), bits)
 
 
-def _enclose(root: sympy.Expr, known: dict[sympy.Expr, arb]) -> arb:
+def _enclose(root: sympy.Expr, bits: int) -> arb:
     """Evaluate the expressions that this domain builds, each distinct one once.
 
     Operands come first, on a list: a state after 300 steps is deeper than Python's stack.
+    Shared nodes remember their balls, since every later state is made of them.
     """
+    known: dict[sympy.Expr, arb] = {}
     stack = [root]
     while stack:
-        missing = [a for a in stack[-1].args if a not in known]
-        if missing:
-            stack += missing
-        else:
-            expr = stack.pop()
-            known[expr] = _enclose_one(expr, [known[a] for a in expr.args])
+        expr = stack[-1]
+        ball = expr.recall(("ball", bits)) if isinstance(expr, Shared) else None
+        if ball is None:
+            missing = [a for a in expr.args if a not in known]
+            if missing:
+                stack += missing
+                continue
+            ball = _enclose_one(expr, [known[a] for a in expr.args])
+            if isinstance(expr, Shared):
+                expr.remember(("ball", bits), ball)
+        known[expr] = ball
+        stack.pop()
     return known[root]
 
 
@@ -148,9 +156,13 @@ def _sum(values: list[Any]) -> Any:
 
 
 def _product(x: Any, y: Any) -> Any:
-    if type(x) is fmpq and type(y) is fmpq:
-        return x * y
-    if x == 0 or y == 0:
+    # What is no fmpq is irrational, so it is not 0: SymPy need not be asked.
+    if type(x) is fmpq:
+        if type(y) is fmpq:
+            return x * y
+        if x == 0:
+            return fmpq(0)
+    elif type(y) is fmpq and y == 0:
         return fmpq(0)
     return _tidy(sympy.Mul(closed_form(x), closed_form(y)))
 

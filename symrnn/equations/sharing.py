@@ -152,6 +152,14 @@ class Shared(Expr):
 
         return set(self._once(("atoms", types), collect))
 
+    def recall(self, key: Any) -> Any:
+        """Return what `remember` was given under `key`, ``None`` if nothing was."""
+        return self._memo.get(key)
+
+    def remember(self, key: Any, answer: Any) -> None:
+        """Keep an answer that depends on the value and `key` alone."""
+        self._memo[key] = answer
+
     def _once(self, key: Any, compute: Any) -> Any:
         if key not in self._memo:
             self._memo[key] = compute()

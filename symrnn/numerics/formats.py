@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -266,7 +267,7 @@ def _to_decimal(q: fmpq, digits: int | None, places: int | None) -> tuple[int, i
     if q == 0:
         return 0, 0
     exponent = _floor_log10(abs(q)) - digits + 1
-    n = nearest_integer(q * fmpq(10) ** -exponent)
+    n = nearest_integer(q * _power_of_ten(-exponent))
     if abs(n) == 10**digits:  # 9.99… went up
         n, exponent = n // 10, exponent + 1
     return n, exponent
@@ -274,11 +275,17 @@ def _to_decimal(q: fmpq, digits: int | None, places: int | None) -> tuple[int, i
 
 def _floor_log10(q: fmpq) -> int:
     guess = (_floor_log2(q) * 1292913986) >> 32  # log10(2)·2^32: off by 1 at most
-    while fmpq(10) ** guess > q:
+    while _power_of_ten(guess) > q:
         guess -= 1
-    while fmpq(10) ** (guess + 1) <= q:
+    while _power_of_ten(guess + 1) <= q:
         guess += 1
     return guess
+
+
+@lru_cache(maxsize=256)
+def _power_of_ten(exponent: int) -> fmpq:
+    """Return 10^exponent: the numbers of a table need the same few."""
+    return fmpq(10) ** exponent
 
 
 def format_decimal(n: int, exponent: int, *, positional: bool = False) -> str:

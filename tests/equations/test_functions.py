@@ -21,7 +21,8 @@ from symrnn.equations.functions import (
 )
 from symrnn.errors import EquationError
 from symrnn.numerics.elementary import TANH
-from tests.strategies import balls, rationals, to_fmpq
+from tests.cases import to_fmpq
+from tests.strategies import balls, rationals
 
 MP = mpmath.MPContext()
 MP.prec = 700

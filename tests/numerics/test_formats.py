@@ -22,7 +22,8 @@ from symrnn.numerics.formats import (
     power_of_two,
     round_decimal,
 )
-from tests.strategies import floats, rationals, to_fmpq
+from tests.cases import to_fmpq
+from tests.strategies import floats, rationals
 
 SIXTEEN = ("float16", "bfloat16")
 

@@ -2,6 +2,7 @@
 """Propagated errors enclose what a much higher precision finds, however long the run."""
 
 import importlib
+import math
 from itertools import chain
 
 import mpmath
@@ -97,6 +98,7 @@ def test_enclosures_hold_for_any_weights(kind, seed, scale, size, precision):
 
 
 def holds_or_unknown(runs, precision, truth):
+    """Whether nothing is claimed that excludes the truth."""
     for trace in (runs.trace(precision, "states"), runs.enclosures("states")):
         for record, other in zip(
             trace.records.values(), truth.records.values(), strict=True
@@ -109,6 +111,8 @@ def holds_or_unknown(runs, precision, truth):
                         strict=True,
                     )
                     for mine, true in pairs:
+                        if certainly_meet(mine, true):
+                            continue
                         try:
                             lo, hi = trace.domain.interval(mine)
                         except UndecidedError:
@@ -117,6 +121,19 @@ def holds_or_unknown(runs, precision, truth):
                         if not (lo <= true_hi and true_lo <= hi):
                             return False
     return True
+
+
+def certainly_meet(mine, true):
+    """Whether a ball has a point of an enclosure, without writing out e^-(10^8).
+
+    An enclosure in float64 becomes a smaller ball: FLINT rounds radii up, to 30 bits.
+    """
+    if not isinstance(mine, arb):
+        if not math.isfinite(mine.rad):
+            return False
+        radius = mine.rad * (1 - 2.0**-20)
+        mine = arb(mine.mid, radius if radius > 1e-300 else 0)
+    return mine.is_finite() and true.is_finite() and mine.overlaps(true)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn_relu"])
