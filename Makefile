@@ -3,6 +3,8 @@ VENV ?= .venv
 PYTHON ?= python3
 # Test processes; "auto" is one for each core.
 JOBS ?= auto
+# Many tests start a Python: it should not have to compile the package again.
+export PYTHONDONTWRITEBYTECODE =
 # Neighbours share what a file's tests derive, so each process has a part in one piece, and
 # takes some of another's when it is done.
 PYTEST := -m pytest -n $(JOBS) --dist worksteal
