@@ -211,3 +211,7 @@ def _results(report: Report) -> Iterator[str]:
                 f"Greatest distance of {tensor.name} from the exact values: "
                 f"{number(tensor.max_absolute)}, {number(tensor.max_ulps)} ulps"
             )
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -112,7 +112,7 @@ def audit(
             decides instead of the derived bounds, which are reported all the same. Where
             the states from which a layer starts are not known, a proven bound on the
             whole trajectory decides, or for big networks
-            ``torch.testing.assert_close``'s figures (see `symrnn.audits.tolerance`).
+            ``torch.testing.assert_close``'s figures (see `symrnn.Tolerance`).
         grad: Whether torch runs in grad mode. On a CPU, float32 LSTMs then take another
             kernel, and return other numbers.
         prefix: Which part of a bigger model, as for `symrnn.load`.

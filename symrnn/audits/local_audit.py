@@ -172,7 +172,7 @@ def _layer_report(judged: Judged, subject: Subject) -> LayerReport:
     ratios = np.concatenate([*judged.ratios, np.empty(0, np.float32)])
     return LayerReport(
         layer=layer,
-        direction=direction,
+        direction=str(direction),
         judged=judged.judged,
         unjudged=judged.unjudged,
         violations=judged.violations,
@@ -209,7 +209,7 @@ def _step_error(found: Departure | None, subject: Subject) -> StepError | None:
             tensor=found.quantity,
             index=None,
             layer=found.position.layer,
-            direction=found.position.direction,
+            direction=str(found.position.direction),
             step=None if layout.single_step else found.step,
             batch=found.batch if layout.batched else None,
             unit=found.unit,

@@ -42,17 +42,17 @@ _INDENT: dict[str, Any] = {"subsequent_indent": "  ", "break_long_words": False}
 )
 @click.pass_context
 def demo(ctx: click.Context, /, folder: Path) -> None:
-    r"""Derive and audit six small networks that come with symrnn.
+    """Derive and audit six small networks that come with symrnn.
 
     Five are the examples of a tutorial notebook on torch.nn.RNN, one is a trained GRU.
-    Each is written as LaTeX and as Markdown. Needs no network, and torch only for the
-    audits. Exit code 1 if an audit does not hold.
+    Each is written as LaTeX, HTML, Markdown and a notebook. Needs no network, and torch
+    only for the audits. Exit code 1 if an audit does not hold.
 
     \b
     Example:
       symrnn demo
       symrnn demo -o documents
-    """
+    """  # noqa: D301 - click reads the backspace
     from symrnn.cli.examples import examples
 
     folder.mkdir(parents=True, exist_ok=True)

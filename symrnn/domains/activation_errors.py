@@ -141,7 +141,7 @@ class ActivationErrors:
             Infinite where `value` is infinite or NaN.
 
         >>> import numpy as np
-        >>> from symrnn.numerics.formats import FORMATS
+        >>> from symrnn.kernels import FORMATS
         >>> errors = assumed_errors("tanh", FORMATS["float32"])
         >>> one = np.ones(1)
         >>> errors.bound(one, 0.5 * one, one) / 2.0**-23  # in ulps of float32 at 1
@@ -284,7 +284,7 @@ def assumed_errors(
         format: The float format of arguments and results.
         kernel: Which code computes it.
 
-    >>> from symrnn.numerics.formats import FORMATS
+    >>> from symrnn.kernels import FORMATS
     >>> assumed_errors("sigmoid", FORMATS["bfloat16"]).peak
     0.500091552734375
     """

@@ -103,3 +103,7 @@ __all__ = [
     "x",
     "zeros",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

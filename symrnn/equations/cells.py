@@ -164,6 +164,12 @@ class Cell(Displayed):
         for line in lines:
             validate(line.value, f"{name}, equation {line.name}")
         parameters = tuple(parameters)
+        for parameter in parameters:
+            if not isinstance(parameter, Parameter):
+                raise EquationError(
+                    f"{name}: a parameter is made by matrix or vector (got {parameter!r}, "
+                    f"a {type(parameter).__name__})"
+                )
         groups = stacking or {p.name: (p.name,) for p in parameters}
         cell = cls(
             name,
@@ -234,8 +240,11 @@ def _states(lines: tuple[Equation, ...]) -> tuple[str, ...]:
     return tuple(sorted(ordered, key=lambda state: state != "h"))
 
 
-_RESERVED = {"trace", "layer", "direction", "t", "names", "running", "previous"}
-"""What a step of a trace is asked for besides its quantities."""
+_RESERVED = frozenset(
+    {"trace", "position", "layer", "direction", "t", "names", "running", "previous"}
+    | {"unrolled", "equations", "input_equation", "scalar", "matrix", "substituted"}
+)
+"""What a step of a trace, or of an unrolled network, is asked for besides its quantities."""
 
 
 def _check_columns(value: MatrixExpr, parameters: set[str], where: str) -> None:

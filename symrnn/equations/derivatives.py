@@ -100,7 +100,7 @@ def tangent(cell: Cell, wrt: Iterable[str] | None = None) -> Tangent:
         EquationError: `wrt` names something else, or a function's derivative cannot be
             written with registered functions.
 
-    >>> from symrnn.equations.cells import rnn, lstm
+    >>> from symrnn.equations import rnn, lstm
     >>> print(tangent(rnn(bias=False), wrt=["h"]))
     d RNN (tanh)
         h = tanh(W_ih*x + W_hh*h_prev)
@@ -204,8 +204,8 @@ def derivative(node: Elementwise, value: MatrixExpr | None = None) -> MatrixExpr
         EquationError: f' needs what the vocabulary lacks: a function that is not
             registered, a quotient, a number that is no integer.
 
-    >>> from symrnn.equations.language import relu, sigmoid
-    >>> from symrnn.equations.symbols import vector
+    >>> from symrnn.equations import relu, sigmoid
+    >>> from symrnn.equations import vector
     >>> print(derivative(sigmoid(vector("a", 2))), "|", derivative(relu(vector("a", 2))))
     sigmoid(a) ⊙ (1 - sigmoid(a)) | step(a)
     """
@@ -360,7 +360,7 @@ def push(
         The quantities of the step, and the tangents of those whose tangent is not zero.
 
     >>> from fractions import Fraction
-    >>> from symrnn.equations.cells import rnn
+    >>> from symrnn.equations import rnn
     >>> from symrnn.domains.exact import ExactDomain
     >>> from symrnn.numerics.exact import exact_array
     >>> take = lambda *rows: ExactDomain().matrix(exact_array(rows))

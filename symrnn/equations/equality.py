@@ -57,8 +57,8 @@ def normal_form(
         root: An expression of `symrnn.equations.language`.
         known: What to put in the place of names; others stand for themselves.
 
-    >>> from symrnn.equations.language import add, hadamard, neg, ones, subtract
-    >>> from symrnn.equations.symbols import vector
+    >>> from symrnn.equations import add, hadamard, neg, ones, subtract
+    >>> from symrnn.equations import vector
     >>> z, n, h = (vector(name, 4) for name in "znh")
     >>> written = add(hadamard(subtract(ones(4), z), n), hadamard(z, h))
     >>> computed = add(hadamard(add(h, neg(n)), z), n)
@@ -169,8 +169,8 @@ def _transposed_atom(atom: Atom) -> Atom:
 def spell(form: Polynomial) -> str:
     """Write a polynomial in a fixed order of its terms.
 
-    >>> from symrnn.equations.language import add, hadamard, neg
-    >>> from symrnn.equations.symbols import vector
+    >>> from symrnn.equations import add, hadamard, neg
+    >>> from symrnn.equations import vector
     >>> a, b = vector("a", 2), vector("b", 2)
     >>> spell(normal_form(add(hadamard(b, a), neg(b), neg(b))))
     'a ⊙ b - 2 b'

@@ -219,7 +219,7 @@ def matmul(a: MatrixExpr, b: MatrixExpr) -> Matmul:
 def add(*terms: MatrixExpr | None) -> MatrixExpr:
     """Return the sum of `terms`, left to right; ``None`` (a bias left out) is skipped.
 
-    >>> from symrnn.equations.symbols import vector
+    >>> from symrnn.equations import vector
     >>> str(add(vector("a", 2), None, neg(vector("b", 2))))
     'a - b'
     """
@@ -292,7 +292,7 @@ def _check_nodes(*operands: Any) -> None:
         if not isinstance(operand, NODES):
             raise EquationError(
                 f"{type(operand).__name__} {operand!s} is not part of the vocabulary; "
-                "build it with the functions of symrnn.equations.language"
+                "build it with the functions of symrnn.equations"
             )
 
 
@@ -348,7 +348,7 @@ def validate(root: MatrixExpr, where: str) -> None:
     Raises:
         EquationError: Naming the offending node and `where`.
 
-    >>> from symrnn.equations.symbols import vector
+    >>> from symrnn.equations import vector
     >>> validate(vector("a", 2) + vector("b", 2), "demo, equation y")
     Traceback (most recent call last):
     symrnn.errors.EquationError: demo, equation y: the node MatAdd in 'a + b' is not part
@@ -358,7 +358,7 @@ def validate(root: MatrixExpr, where: str) -> None:
         if not isinstance(node, NODES):
             raise EquationError(
                 f"{where}: the node {type(node).__name__} in '{node}' is not part of the "
-                "vocabulary; build it with the functions of symrnn.equations.language "
+                "vocabulary; build it with the functions of symrnn.equations "
                 "(matmul, add, subtract, neg, hadamard, elementwise, transpose, …)"
             )
         try:

@@ -54,3 +54,7 @@ __all__ = [
     "torch_order",
     "torch_products",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -112,7 +112,7 @@ def calibrate(
     unknown = [name for name in names if name not in FUNCTIONS]
     if unknown:
         raise SourceError(
-            f"no function named {unknown[0]!r}; see symrnn.equations.functions"
+            f"no function named {unknown[0]!r}; see symrnn.equations.FUNCTIONS"
         )
     if activation is not None:
         if len(names) != 1:

@@ -7,7 +7,7 @@ such an order down as equations, whose names say what is stored; it is refused u
 equations equal the cell's exactly (`symrnn.equations.equality`). `emulate` then runs a network
 in a float format in that order.
 
->>> from symrnn.equations.cells import gru
+>>> from symrnn.equations import gru
 >>> print(find_schedule("torch cpu", gru()).order.equations[-1])
 h = s + n
 """
@@ -96,7 +96,7 @@ def emulate(
         packed inputs is that of ``PackedSequence.data``.
 
     >>> from symrnn import load
-    >>> from symrnn.networks.inputs import read_inputs
+    >>> from symrnn.kernels import read_inputs
     >>> net = load({"weight_ih_l0": [["-0.8769"]], "weight_hh_l0": [[0]]}, cell="rnn_tanh")
     >>> output, (h_n,) = emulate(net, read_inputs(net, [[3]]), "float8_e5m2")
     >>> output.tolist(), h_n.tolist()

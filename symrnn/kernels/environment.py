@@ -62,7 +62,7 @@ def layer_kernel(
         here: Whether to ask torch about this processor, instead of taking one with all
             the instructions that oneDNN can make use of.
 
-    >>> from symrnn.numerics.formats import FORMATS
+    >>> from symrnn.kernels import FORMATS
     >>> layer_kernel("gru", FORMATS["float32"], grad=False)
     'elementwise'
     >>> layer_kernel("lstm", FORMATS["float16"], grad=False, here=False)

@@ -65,7 +65,7 @@ def arguments_of(
     Yields:
         Float64 arrays of at most 2^18 finite numbers of the format.
 
-    >>> from symrnn.numerics.formats import FORMATS
+    >>> from symrnn.kernels import FORMATS
     >>> sum(len(part) for part in arguments_of(FORMATS["bfloat16"], "tanh"))
     65280
     """

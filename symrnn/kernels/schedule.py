@@ -71,8 +71,8 @@ class Schedule:
     def accumulation(self, target: FloatFormat) -> FloatFormat:
         """Return the format of operations inside equations when `target` is stored.
 
-        >>> from symrnn.equations.cells import find_cell
-        >>> from symrnn.numerics.formats import FORMATS
+        >>> from symrnn.equations import find_cell
+        >>> from symrnn.kernels import FORMATS
         >>> order = as_written(find_cell("lstm"), accumulate="float32")
         >>> [order.accumulation(FORMATS[f]).name for f in ("bfloat16", "float64")]
         ['float32', 'float64']

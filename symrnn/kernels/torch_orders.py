@@ -147,7 +147,7 @@ def torch_order(
     """Return the order in which torch computes a network of its own on a CPU.
 
     Which kernel that is, oneDNN's for whole LSTM layers or torch's own, torch is asked
-    (see `symrnn.kernels.environment.layer_kernel`); where it is not installed, oneDNN is
+    (see `symrnn.kernels.layer_kernel`); where it is not installed, oneDNN is
     taken to be enabled and to have LSTMs of float32, bfloat16 and float16.
 
     oneDNN 3.12 was observed on AVX-512 to merge the two products of a step where gradients

@@ -100,7 +100,7 @@ class Grid:
             tensor=self.tensor,
             index=tuple(int(i) for i in index),
             layer=int(self.layer[index]),
-            direction=DIRECTIONS[int(self.direction[index])],
+            direction=str(DIRECTIONS[int(self.direction[index])]),
             step=None if self.single_step else int(self.step[index]),
             batch=int(self.batch[index]) if self.batched else None,
             unit=int(self.unit[index]),

@@ -161,7 +161,7 @@ class Network(Displayed):
         Args:
             cell: The equations.
             arrays: ``weight_ih_l0``, ``bias_hh_l1_reverse``, … (no suffix where
-                `single_step`); anything that `symrnn.numerics.exact.exact_array` takes.
+                `single_step`); numbers or decimal strings, nested or in arrays.
             batch_first: See `Network`.
             dtype: See `Network`.
             single_step: See `Network`.
@@ -170,7 +170,7 @@ class Network(Displayed):
             ShapeError: Shapes contradict each other.
             SourceError: An array is missing, or not one of the cell's.
 
-        >>> from symrnn.equations.cells import rnn
+        >>> from symrnn.equations import rnn
         >>> Network.from_arrays(
         ...     rnn(bias=False), {"weight_ih_l0": [["-0.8769"]], "weight_hh_l0": [["-0.8218"]]}
         ... )

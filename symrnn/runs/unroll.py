@@ -228,7 +228,7 @@ class UnrolledStep(Displayed):
         """Return a quantity element by element in inputs, parameters and initial states.
 
         Common parts are shared (see `symrnn.equations.sharing`): ``evalf``, ``subs``,
-        ``diff`` and ``lambdify(…, cse=symrnn.equations.sharing.cse, use_imps=False)`` take time
+        ``diff`` and ``lambdify(…, cse=symrnn.equations.cse, use_imps=False)`` take time
         linear in the number of steps.
         ``symrnn.equations.unshare`` returns plain SymPy trees, which grow exponentially.
         """

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sympy
 
+import symrnn
 from symrnn.equations.cells import (
     CELLS,
     Cell,
@@ -422,3 +423,21 @@ def test_states_may_be_copies_of_others():
     trace = evaluate(Network.from_arrays(cell, {"W_l0": [[1]]}), [[1], [2], [4], [8]])
     assert [["1.0"], ["2.0"], ["5.0"], ["10"]] == trace.output.decimal(2)
     assert [["5.0"]] == trace.state("d").decimal(2)
+
+
+def test_what_steps_are_asked_for_is_reserved():
+    """No quantity is hidden by an attribute of a step of a trace, or of an unrolled network."""
+    net = symrnn.load({"weight_ih_l0": [[1]], "weight_hh_l0": [[1]]}, cell="rnn_relu")
+    trace, unrolled = symrnn.evaluate(net, [[1]]), symrnn.unroll(net, steps=1)
+    steps = (trace[0, "forward", 0], unrolled[0, "forward", 0])
+    public = {name for s in steps for name in dir(s) if not name.startswith("_")}
+    for name in public - set(net.cell.quantities):
+        with pytest.raises(EquationError, match=f"the name {name!r} is taken"):
+            define({h_t: STEP, quantity(name, H): STEP})
+
+
+@pytest.mark.parametrize("wrong", [quantity("f", H), h, I])
+def test_parameters_are_made_as_such(wrong):
+    """A state or a quantity is no parameter, and the message says what is one."""
+    with pytest.raises(EquationError, match="a parameter is made by matrix or vector"):
+        define({h_t: STEP}, parameters=(W, U, wrong))
