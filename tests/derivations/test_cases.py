@@ -258,10 +258,11 @@ def derive_difficult(case):
     return symrnn.derive(make(), inputs, **options)
 
 
-def compile_latex(folder, text, engine, runs=2):
+def compile_latex(folder, text, engine, runs=1):
     """Compile, and return the log of the last run.
 
-    Pages are set, and no PDF is written: nobody would look at it.
+    Pages are set, and no PDF is written: nobody would look at it. The first run complains
+    of every reference, if a document has any.
     """
     (folder / "page.tex").write_text(text, encoding="utf-8")
     without_pdf = "-no-pdf" if Path(engine).stem == "xelatex" else "-draftmode"
@@ -276,11 +277,10 @@ def compile_latex(folder, text, engine, runs=2):
 def compile_together(folder, texts, engine):
     """Compile documents of one preamble as one, and return the log of each by its name.
 
-    TeX takes longer to start than to set a page. It runs once: had a document references,
-    it would complain of those that are not known yet.
+    TeX takes longer to start than to set a page.
     """
     before = {name: rf"\typeout{{CASE {name}}}" for name in texts}
-    log = compile_latex(folder, all_in_one(texts, before), engine, runs=1)
+    log = compile_latex(folder, all_in_one(texts, before), engine)
     opening, *logs = re.split("^CASE (.*)$", log, flags=re.MULTILINE)
     assert [] == complaints(opening)
     assert list(texts) == logs[::2]
