@@ -9,6 +9,7 @@ import random
 import re
 import subprocess
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -257,10 +258,16 @@ def derive_difficult(case):
     return symrnn.derive(make(), inputs, **options)
 
 
-def compile_latex(folder, text, engine, runs=2):
-    """Compile, and return the log of the last run."""
+def compile_latex(folder, text, engine, runs=1):
+    """Compile, and return the log of the last run.
+
+    Pages are set, and no PDF is written: nobody would look at it. The first run complains
+    of every reference, if a document has any.
+    """
     (folder / "page.tex").write_text(text, encoding="utf-8")
-    command = [engine, "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    without_pdf = "-no-pdf" if Path(engine).stem == "xelatex" else "-draftmode"
+    command = [engine, without_pdf, "-interaction=nonstopmode", "-halt-on-error"]
+    command.append("page.tex")
     for _ in range(runs):
         run = subprocess.run(command, cwd=folder, capture_output=True, check=False)
         assert run.returncode == 0, run.stdout.decode(errors="replace")[-2000:]
@@ -270,21 +277,23 @@ def compile_latex(folder, text, engine, runs=2):
 def compile_together(folder, texts, engine):
     """Compile documents of one preamble as one, and return the log of each by its name.
 
-    TeX takes longer to start than to set a page. It runs once: had a document references,
-    it would complain of those that are not known yet.
+    TeX takes longer to start than to set a page.
     """
-    parts = {name: split_document(text) for name, text in texts.items()}
-    (preamble,) = {before for before, _ in parts.values()}
-    bodies = [
-        rf"\typeout{{CASE {n}}}{body}\clearpage" for n, (_, body) in parts.items()
-    ]
-    begin, end = r"\begin{document}", r"\end{document}"
-    text = "\n".join([preamble, begin, *bodies, end])
-    log = compile_latex(folder, text, engine, runs=1)
+    before = {name: rf"\typeout{{CASE {name}}}" for name in texts}
+    log = compile_latex(folder, all_in_one(texts, before), engine)
     opening, *logs = re.split("^CASE (.*)$", log, flags=re.MULTILINE)
     assert [] == complaints(opening)
     assert list(texts) == logs[::2]
     return dict(zip(logs[::2], logs[1::2], strict=True))
+
+
+def all_in_one(texts, before):
+    """Return documents of one preamble as one, with something before each."""
+    parts = {name: split_document(text) for name, text in texts.items()}
+    (preamble,) = {first for first, _ in parts.values()}
+    bodies = [rf"{before[name]}{body}\clearpage" for name, (_, body) in parts.items()]
+    begin, end = r"\begin{document}", r"\end{document}"
+    return "\n".join([preamble, begin, *bodies, end])
 
 
 def split_document(text):

@@ -157,7 +157,7 @@ def complaints(log):
 def test_pages(engine, documents, tmp_path):
     """No box is too full, no character is missing, in any document under any engine."""
     text = all_in_one(documents, "standalone")
-    log = compile_latex(tmp_path, text, require(engine), runs=1)
+    log = compile_latex(tmp_path, text, require(engine))
     assert log.count("CASE ") >= len(documents)
     assert [] == list(complaints(log))
 
@@ -169,7 +169,7 @@ def test_slides(engine, documents, tmp_path):
     few = FRAMES if engine == "pdflatex" else FRAMES[:2]
     documents = {name: Document(documents[name].blocks[:45]) for name in few}
     text = all_in_one(documents, "beamer")
-    log = compile_latex(tmp_path, text, engine, runs=1)
+    log = compile_latex(tmp_path, text, engine)
     assert [] == list(complaints(log))
 
 
@@ -182,7 +182,7 @@ def test_fragment_needs_amsmath_alone(engine, documents, tmp_path):
         r"\textwidth170mm\oddsidemargin-5mm"
         rf"\begin{{document}}{fragment}\end{{document}}"
     )
-    log = compile_latex(tmp_path, text, require(engine), runs=1)
+    log = compile_latex(tmp_path, text, require(engine))
     assert [] == list(complaints(log))
     assert "tikz" not in log
 
@@ -192,7 +192,7 @@ def test_standalone_needs_amsmath_alone(documents, tmp_path, pdflatex):
     text = write_latex(documents["rnn_stacked"])
     without = re.sub(r"(tikz|geometry|lmodern)\.sty", "missing.sty", text)
     assert 3 == without.count("missing.sty")
-    log = compile_latex(tmp_path, without, pdflatex, runs=1)
+    log = compile_latex(tmp_path, without, pdflatex)
     assert "Overfull" not in log
     assert not re.search(r"/(tikz|geometry|lmodern|booktabs|longtable)\.sty", log)
 

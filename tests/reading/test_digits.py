@@ -18,6 +18,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from symrnn.documents.latex.pdf import compile_latex
 from tests.cases import multiprecision, reference
 from tests.conftest import GOLDEN as FOLDER
 from tests.derivations.test_cases import (
@@ -25,6 +26,7 @@ from tests.derivations.test_cases import (
     GOLDEN_FILES,
     PACKED,
     RETURNED,
+    all_in_one,
     derive_golden,
     hidden_size_two,
     packed_network,
@@ -208,16 +210,34 @@ def test_every_format_says_the_same(case, suffix):
     assert expected == list(said(read(f"a.{suffix}", text_of(case, suffix))))
 
 
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """What can be copied from the pages of each document.
+
+    They are one PDF: TeX takes longer to start than to set a document.
+    """
+    pdftotext, engine = require("pdftotext"), require("pdflatex")
+    texts = {case: derive_golden(case).latex() for case in GOLDEN_FILES}
+    before = {
+        case: rf"\noindent CASE {n}\clearpage" for n, case in enumerate(GOLDEN_FILES)
+    }
+    path = tmp_path_factory.mktemp("printed") / "a.pdf"
+    path.write_bytes(compile_latex(all_in_one(texts, before), engine=engine))
+    run = [pdftotext, path, "-"]
+    text = subprocess.run(run, capture_output=True, check=True, text=True).stdout
+    opening, *found = re.split(r"^\f?CASE (\d+)$", text, flags=re.MULTILINE)
+    assert opening.strip() == ""
+    assert found[::2] == [str(n) for n in range(len(GOLDEN_FILES))]
+    return dict(zip(GOLDEN_FILES, found[1::2], strict=True))
+
+
 @pytest.mark.parametrize("case", GOLDEN_FILES)
-def test_pdf_prints_the_same_decimals(case, tmp_path, pdflatex):
+def test_pdf_prints_the_same_decimals(case, printed):
     """What can be copied from the pages is what LaTeX was given."""
-    page = derive_golden(case).save(tmp_path / "a.pdf")
-    command = [require("pdftotext"), page, "-"]
-    text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     found = read("a.tex", text_of(case, "tex"))
     decimals = [n.text for n in numbers_of(found) if "." in n.text]
     ulps = [e for b in found for e in errors_in(b)]
-    assert Counter(decimals + ulps) == Counter(re.findall(r"\d+\.\d+", text))
+    assert Counter(decimals + ulps) == Counter(re.findall(r"\d+\.\d+", printed[case]))
 
 
 def errors_in(block):
