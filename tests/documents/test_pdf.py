@@ -43,6 +43,12 @@ def only(tmp_path, monkeypatch):
 # --- what is written ----------------------------------------------------------------
 
 
+def document_of(form):
+    """Return a document of one feature; a few slides of it have all that slides have."""
+    document = derive_golden("rnn_one_feature").document
+    return Document(document.blocks[:20]) if form == "beamer" else document
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """Write the document of one feature by an engine in a form, once for all tests."""
@@ -50,8 +56,7 @@ def written(tmp_path_factory):
     @cache
     def written(engine, form):
         path = tmp_path_factory.mktemp("written") / "a.pdf"
-        document = derive_golden("rnn_one_feature").document
-        write_pdf(document, path, form=form, engine=require(engine))
+        write_pdf(document_of(form), path, form=form, engine=require(engine))
         return path
 
     return written
@@ -64,8 +69,7 @@ def test_every_engine_writes_the_same_bytes_again(engine, form, tmp_path, writte
     require(engine)
     if (engine, form) == ("xelatex", "beamer"):
         require_tex_file("pzdr.tfm")  # hyperref's, which XeTeX wants for slides
-    document = derive_golden("rnn_one_feature").document
-    write_pdf(document, tmp_path / "b.pdf", form=form, engine=engine)
+    write_pdf(document_of(form), tmp_path / "b.pdf", form=form, engine=engine)
     first = written(engine, form).read_bytes()
     assert first.startswith(b"%PDF-")
     assert first == (tmp_path / "b.pdf").read_bytes()
@@ -85,7 +89,7 @@ def test_slides_know_how_many_they_are(written):
     path = written("pdflatex", "beamer")
     command = [require("pdftotext"), "-layout", path, "-"]
     text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    assert f"2 / {text.count(chr(12))}" in text
+    assert f"2/{text.count(chr(12))}" in text.replace(" ", "")
 
 
 def test_nothing_is_left_behind(tmp_path, monkeypatch, pdflatex):
