@@ -22,7 +22,7 @@ from symrnn.equations.functions import ElementwiseFunction
 from symrnn.errors import UndecidedError
 from symrnn.networks.inputs import Inputs
 from symrnn.networks.network import Network
-from symrnn.numerics.exact import Exact, to_fraction
+from symrnn.numerics.exact import Exact, to_rational
 from symrnn.runs.run import run
 from symrnn.runs.trace import Trace
 
@@ -32,7 +32,6 @@ __all__ = [
     "KnownRationals",
     "digits_of",
     "fraction",
-    "rational",
     "trace_rationals",
 ]
 
@@ -70,12 +69,6 @@ def trace_rationals(
         return None
     domain = KnownRationals(closed=closed, longest=longest)
     return run(net, inputs, domain, keep="nodes")
-
-
-def rational(value: Any) -> fmpq:
-    """Return an exact number as ``fmpq``."""
-    fraction = to_fraction(value)
-    return fmpq(fraction.numerator, fraction.denominator)
 
 
 def digits_of(value: fmpq) -> int:
@@ -116,7 +109,7 @@ class KnownRationals(Domain[Rows]):
         self.longest = longest
 
     def matrix(self, values: Exact) -> Rows:
-        return [[rational(v) for v in row] for row in values.tolist()]
+        return [[to_rational(v) for v in row] for row in values.tolist()]
 
     def matmul(self, a: Rows, b: Rows) -> Rows:
         columns = self.transpose(b)

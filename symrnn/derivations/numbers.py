@@ -20,7 +20,7 @@ from sympy import MatrixExpr
 
 from symrnn.derivations.by_hand import Drift, carry_by_hand, largest_drift
 from symrnn.derivations.equations import Names, Shown, bracketed
-from symrnn.derivations.exactness import Closed, Known, rational, trace_rationals
+from symrnn.derivations.exactness import Closed, Known, trace_rationals
 from symrnn.derivations.letters import Notation
 from symrnn.derivations.number_forms import (
     Element,
@@ -46,7 +46,7 @@ from symrnn.equations.language import Matmul, postorder
 from symrnn.equations.symbols import Input, Named, Parameter, Previous
 from symrnn.errors import UndecidedError
 from symrnn.networks.network import Network, Position
-from symrnn.numerics.exact import Exact
+from symrnn.numerics.exact import Exact, to_rational
 from symrnn.runs.arrays import Array
 from symrnn.runs.trace import Trace
 
@@ -115,12 +115,16 @@ class Results:
         """Return given numbers; what is carried by hand may be copied down rounded."""
         if self.carried is self.trace:
             return Numbers(
-                values.shape, lambda i, j: Element(None, rational(values[i, j])), True
+                values.shape,
+                lambda i, j: Element(None, to_rational(values[i, j])),
+                True,
             )
         copied = self.carried.domain.matrix(values)
 
         def element(i: int, j: int) -> Element:
-            return Element(None, copied[i, j], copied[i, j] == rational(values[i, j]))
+            return Element(
+                None, copied[i, j], copied[i, j] == to_rational(values[i, j])
+            )
 
         return Numbers(values.shape, element, True)
 

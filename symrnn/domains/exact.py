@@ -21,7 +21,7 @@ from symrnn.equations.domain import Interval, ObjectDomain, Objects, object_arra
 from symrnn.equations.functions import ElementwiseFunction, find_function
 from symrnn.equations.sharing import Shared, share
 from symrnn.errors import UndecidedError
-from symrnn.numerics.exact import Exact, to_fraction
+from symrnn.numerics.exact import Exact, to_rational
 
 __all__ = ["ExactDomain", "closed_form", "enclose"]
 
@@ -33,7 +33,7 @@ class ExactDomain(ObjectDomain):
     proven = True
 
     def matrix(self, values: Exact) -> Objects:
-        flat = [_rational(v) for v in values.reshape(-1).tolist()]
+        flat = [to_rational(v) for v in values.reshape(-1).tolist()]
         return object_array(flat, values.shape)
 
     def matmul(self, a: Objects, b: Objects) -> Objects:
@@ -135,11 +135,6 @@ def _enclose_one(expr: sympy.Expr, args: list[arb]) -> arb:
         name = type(expr).__name__
         raise UndecidedError(f"no enclosure is known for {name}(…) in an exact value")
     return function.ball(args[0])
-
-
-def _rational(value: Any) -> fmpq:
-    fraction = to_fraction(value)
-    return fmpq(fraction.numerator, fraction.denominator)
 
 
 def _tidy(value: sympy.Expr) -> Any:

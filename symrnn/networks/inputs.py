@@ -18,51 +18,11 @@ import numpy.typing as npt
 
 from symrnn.errors import NotFiniteError, ShapeError, SourceError
 from symrnn.networks.network import Network
-from symrnn.numerics.exact import Exact, exact_array, first_non_finite
-from symrnn.numerics.float_arithmetic import _rational, round_array
+from symrnn.numerics.exact import Exact, exact_array, first_non_finite, to_rational
+from symrnn.numerics.float_arithmetic import round_array
 from symrnn.numerics.formats import FloatFormat, round_decimal
 
 __all__ = ["Inputs", "Layout", "read_inputs", "round_inputs"]
-
-
-_LONG = 64  # bits of a numerator or denominator that a note shows in full
-
-
-def round_inputs(inputs: Inputs, target: FloatFormat) -> tuple[Inputs, tuple[str, ...]]:
-    """Return inputs rounded to a format, and what that changed, in words."""
-    x = round_array(inputs.x, target)
-    notes = [_change("x", inputs.x, x, target)]
-    states = inputs.states
-    if states is not None:
-        rounded = {name: round_array(values, target) for name, values in states.items()}
-        notes += [_change(f"hx {n}", states[n], rounded[n], target) for n in states]
-        states = rounded
-    return replace(inputs, x=x, states=states), tuple(n for n in notes if n)
-
-
-def _change(
-    what: str, given: Exact, rounded: npt.NDArray[np.float64], target: FloatFormat
-) -> str:
-    changed = (given != rounded) & (given == given)  # NaN is not itself, and stays
-    count = int(np.count_nonzero(changed))
-    if not count:
-        return ""
-    first = tuple(np.argwhere(changed)[0])
-    return (
-        f"{what}: {count} of {changed.size} numbers were rounded to {target.name}, "
-        f"which the subject saw (the first from {_short(given[first])} to "
-        f"{rounded[first]})"
-    )
-
-
-def _short(value: Any) -> str:
-    exact = _rational(value)
-    if (
-        isinstance(value, float)
-        or max(exact.p.bit_length(), exact.q.bit_length()) < _LONG
-    ):
-        return str(value)
-    return f"about {round_decimal(exact, exact, digits=12)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,3 +318,43 @@ def one_sequence(inputs: Inputs, b: int) -> Inputs:
         lengths=(n,),
         layout=Layout(batched=True, batch_first=False, single_step=False, packed=False),
     )
+
+
+_LONG = 64  # bits of a numerator or denominator that a note shows in full
+
+
+def round_inputs(inputs: Inputs, target: FloatFormat) -> tuple[Inputs, tuple[str, ...]]:
+    """Return inputs rounded to a format, and what that changed, in words."""
+    x = round_array(inputs.x, target)
+    notes = [_change("x", inputs.x, x, target)]
+    states = inputs.states
+    if states is not None:
+        rounded = {name: round_array(values, target) for name, values in states.items()}
+        notes += [_change(f"hx {n}", states[n], rounded[n], target) for n in states]
+        states = rounded
+    return replace(inputs, x=x, states=states), tuple(n for n in notes if n)
+
+
+def _change(
+    what: str, given: Exact, rounded: npt.NDArray[np.float64], target: FloatFormat
+) -> str:
+    changed = (given != rounded) & (given == given)  # NaN is not itself, and stays
+    count = int(np.count_nonzero(changed))
+    if not count:
+        return ""
+    first = tuple(np.argwhere(changed)[0])
+    return (
+        f"{what}: {count} of {changed.size} numbers were rounded to {target.name}, "
+        f"which the subject saw (the first from {_short(given[first])} to "
+        f"{rounded[first]})"
+    )
+
+
+def _short(value: Any) -> str:
+    exact = to_rational(value)
+    if (
+        isinstance(value, float)
+        or max(exact.p.bit_length(), exact.q.bit_length()) < _LONG
+    ):
+        return str(value)
+    return f"about {round_decimal(exact, exact, digits=12)}"

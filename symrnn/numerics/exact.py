@@ -18,10 +18,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from flint import fmpq
 
 from symrnn.errors import ShapeError, SourceError
 
-__all__ = ["Exact", "exact_array", "first_non_finite", "float_format", "to_fraction"]
+__all__ = [
+    "Exact",
+    "exact_array",
+    "first_non_finite",
+    "float_format",
+    "to_fraction",
+    "to_rational",
+]
 
 Exact = npt.NDArray[Any]
 """A float64 array whose elements are meant exactly, or an object array of Fractions."""
@@ -64,6 +72,16 @@ def to_fraction(value: Any) -> Fraction:
         f"{value!r} is not a finite number; expected a number, a decimal such as "
         "'-0.8769' or a ratio such as '1/3'"
     )
+
+
+def to_rational(value: Any) -> fmpq:
+    """Return the exact value of one finite number as python-flint has it; see `to_fraction`.
+
+    >>> to_rational("-0.8769")
+    -8769/10000
+    """
+    fraction = to_fraction(value)
+    return fmpq(fraction.numerator, fraction.denominator)
 
 
 def exact_array(values: Any, what: str = "values") -> Exact:

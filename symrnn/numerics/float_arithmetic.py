@@ -40,10 +40,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from flint import fmpq
 
 from symrnn.errors import UnsupportedError
-from symrnn.numerics.exact import Exact, to_fraction
+from symrnn.numerics.exact import Exact, to_rational
 from symrnn.numerics.formats import (
     FORMATS,
     FloatFormat,
@@ -281,10 +280,5 @@ def _round_each(values: Exact, target: FloatFormat) -> npt.NDArray[np.float64]:
 def _round(value: Any, target: FloatFormat) -> float | None:
     if isinstance(value, float) and not np.isfinite(value):
         return value
-    exact = _rational(value)
+    exact = to_rational(value)
     return nearest_float(exact, exact, target)
-
-
-def _rational(value: Any) -> fmpq:
-    fraction = to_fraction(value)
-    return fmpq(fraction.numerator, fraction.denominator)

@@ -34,7 +34,7 @@ def load_file(path: str | os.PathLike[str], options: Options) -> Network:
         raise SourceError(
             f"{path}: unknown suffix {path.suffix!r}; symrnn reads {', '.join(READERS)}"
         )
-    with _errors_name(path):
+    with errors_name(path):
         content = reader(path)
         if not isinstance(content, Mapping):
             raise SourceError(
@@ -44,7 +44,7 @@ def load_file(path: str | os.PathLike[str], options: Options) -> Network:
 
 
 @contextmanager
-def _errors_name(path: Path) -> Iterator[None]:
+def errors_name(path: Path) -> Iterator[None]:
     """Put the file's name before every message, on one line."""
     try:
         yield
@@ -118,7 +118,7 @@ def _read_json(path: Path) -> Any:
         parse_float=str,
         parse_int=str,
         parse_constant=_not_finite,
-        object_pairs_hook=_unique,
+        object_pairs_hook=unique_names,
     )
     return _document(content)
 
@@ -134,7 +134,8 @@ def _not_finite(text: str) -> NoReturn:
     raise SourceError(f"{text} is not a finite number")
 
 
-def _unique(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+def unique_names(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Return pairs as a dictionary; a name that occurs twice is refused."""
     found: dict[Any, Any] = {}
     for key, value in pairs:
         if key in found:
@@ -161,7 +162,7 @@ def _exact_yaml_loader(yaml: Any) -> Any:
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             read = self.construct_object
-            return _unique((read(k, True), read(v, True)) for k, v in node.value)
+            return unique_names((read(k, True), read(v, True)) for k, v in node.value)
 
     def as_written(loader: Any, node: Any) -> Any:
         return loader.construct_scalar(node)

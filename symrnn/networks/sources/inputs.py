@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from symrnn.errors import SourceError
-from symrnn.networks.sources.files import READERS, _errors_name, _unique
+from symrnn.networks.sources.files import READERS, errors_name, unique_names
 
 __all__ = ["read_arrays", "read_json"]
 
@@ -49,7 +49,7 @@ def read_arrays(path: Path, unnamed: str = "x") -> dict[str, Any]:
             f"{path}: unknown suffix {path.suffix!r}; inputs are read from "
             f"{', '.join(_READERS)}"
         )
-    with _errors_name(path):
+    with errors_name(path):
         return _named(reader(path), unnamed)
 
 
@@ -62,7 +62,7 @@ def read_json(text: str | bytes, unnamed: str = "x") -> dict[str, Any]:
     >>> read_json("[[0.1, 2]]")
     {'x': [['0.1', '2']]}
     """
-    with _errors_name(Path("-")):
+    with errors_name(Path("-")):
         return _named(_parse(text), unnamed)
 
 
@@ -93,7 +93,7 @@ def _parse(text: str | bytes) -> Any:
         parse_float=str,  # as written: exact_array takes decimal strings exactly
         parse_int=str,
         parse_constant=constants.append,
-        object_pairs_hook=_unique,
+        object_pairs_hook=unique_names,
     )
     # NaN has no exact value, and lists that hold it are lists of floats.
     return json.loads(text) if constants else content
