@@ -7,15 +7,8 @@ from concurrent.futures import Executor
 from typing import Any
 
 from symrnn.audits.explain.sections import explain as explain_errors
-from symrnn.audits.findings import Arithmetic as Arithmetic
-from symrnn.audits.findings import ElementError as ElementError
-from symrnn.audits.findings import LayerReport as LayerReport
-from symrnn.audits.findings import Section as Section
-from symrnn.audits.findings import Statement as Statement
-from symrnn.audits.findings import StepError as StepError
-from symrnn.audits.findings import TensorReport as TensorReport
 from symrnn.audits.local_audit import audit_steps
-from symrnn.audits.report import Report as Report
+from symrnn.audits.report import Report
 from symrnn.audits.results import (
     Limits,
     find_limits,
@@ -24,10 +17,9 @@ from symrnn.audits.results import (
 )
 from symrnn.audits.statements import reach_verdict, remark, state
 from symrnn.audits.subject import Subject, read_subject, run_emulated
-from symrnn.audits.tolerance import Tolerance as Tolerance
+from symrnn.audits.tolerance import Tolerance
 from symrnn.audits.torch_run import run_torch
 from symrnn.errors import SourceError
-from symrnn.kernels.environment import Environment as Environment
 from symrnn.kernels.schedule import Schedule
 from symrnn.networks.network import Network
 from symrnn.networks.sources import load
@@ -36,19 +28,7 @@ from symrnn.numerics.formats import FloatFormat
 from symrnn.numerics.threads import require_executor
 from symrnn.runs.evaluate import MAX_PRECISION
 
-__all__ = [
-    "Arithmetic",
-    "ElementError",
-    "Environment",
-    "LayerReport",
-    "Report",
-    "Section",
-    "Statement",
-    "StepError",
-    "TensorReport",
-    "Tolerance",
-    "audit",
-]
+__all__ = ["audit"]
 
 
 def audit(

@@ -11,13 +11,11 @@ from symrnn.equations.cells import Cell
 from symrnn.errors import SourceError
 from symrnn.networks.network import Network
 from symrnn.networks.sources.files import load_file
-from symrnn.networks.sources.modules import is_torch_module as is_torch_module
-from symrnn.networks.sources.modules import load_module
-from symrnn.networks.sources.modules import recurrent_module as recurrent_module
+from symrnn.networks.sources.modules import is_torch_module, load_module
 from symrnn.networks.sources.options import Options
 from symrnn.networks.sources.state_dicts import load_mapping
 
-__all__ = ["is_torch_module", "load", "recurrent_module"]
+__all__ = ["load"]
 
 
 def load(
